@@ -61,6 +61,7 @@ static void emit(enum log_level level, const char *line)
 	(void)!write(STDERR_FILENO, out, (size_t)n);
 }
 
+PRINTF(3, 0)
 static void emit_v(enum log_level level, const char *tail, const char *fmt, va_list ap)
 {
 	char line[1024];
