@@ -1,0 +1,250 @@
+#include "dns/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+
+enum { DNS_PORT = 53 };
+
+/* Public resolvers that answer DNS over HTTPS at the addresses of their plain service. */
+/* clang-format off */
+static const struct {
+	const char *ip, *url;
+} known_https[] = {
+	{ "1.1.1.1",              "https://cloudflare-dns.com/dns-query" },
+	{ "1.0.0.1",              "https://cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1111", "https://cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1001", "https://cloudflare-dns.com/dns-query" },
+	{ "1.1.1.2",              "https://security.cloudflare-dns.com/dns-query" },
+	{ "1.0.0.2",              "https://security.cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1112", "https://security.cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1002", "https://security.cloudflare-dns.com/dns-query" },
+	{ "1.1.1.3",              "https://family.cloudflare-dns.com/dns-query" },
+	{ "1.0.0.3",              "https://family.cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1113", "https://family.cloudflare-dns.com/dns-query" },
+	{ "2606:4700:4700::1003", "https://family.cloudflare-dns.com/dns-query" },
+	{ "8.8.8.8",              "https://dns.google/dns-query" },
+	{ "8.8.4.4",              "https://dns.google/dns-query" },
+	{ "2001:4860:4860::8888", "https://dns.google/dns-query" },
+	{ "2001:4860:4860::8844", "https://dns.google/dns-query" },
+	{ "9.9.9.9",              "https://dns.quad9.net/dns-query" },
+	{ "149.112.112.112",      "https://dns.quad9.net/dns-query" },
+	{ "2620:fe::fe",          "https://dns.quad9.net/dns-query" },
+	{ "2620:fe::9",           "https://dns.quad9.net/dns-query" },
+	{ "9.9.9.10",             "https://dns10.quad9.net/dns-query" },
+	{ "149.112.112.10",       "https://dns10.quad9.net/dns-query" },
+	{ "2620:fe::10",          "https://dns10.quad9.net/dns-query" },
+	{ "9.9.9.11",             "https://dns11.quad9.net/dns-query" },
+	{ "149.112.112.11",       "https://dns11.quad9.net/dns-query" },
+	{ "2620:fe::11",          "https://dns11.quad9.net/dns-query" },
+	{ "194.242.2.2",          "https://dns.mullvad.net/dns-query" },
+	{ "194.242.2.3",          "https://adblock.dns.mullvad.net/dns-query" },
+	{ "185.71.138.138",       "https://wikimedia-dns.org/dns-query" },
+	{ "2001:67c:930::1",      "https://wikimedia-dns.org/dns-query" },
+};
+/* clang-format on */
+
+struct dns_config *dns_config_new(void)
+{
+	struct dns_config *c = mem_new(struct dns_config);
+
+	map_init(&c->hosts);
+	map_init(&c->ptrs);
+	return c;
+}
+
+void dns_config_free(struct dns_config *c)
+{
+	struct map_node *n;
+
+	if (!c)
+		return;
+	while ((n = map_first(&c->hosts))) {
+		map_remove(&c->hosts, n);
+		free(CONTAINER_OF(n, struct dns_host, by_name));
+	}
+	while ((n = map_first(&c->ptrs))) {
+		map_remove(&c->ptrs, n);
+		free(CONTAINER_OF(n, struct dns_ptr, by_ip));
+	}
+	map_done(&c->hosts);
+	map_done(&c->ptrs);
+	vec_each(struct dns_route *, r, &c->routes)
+		free(r->upstreams);
+	vec_done(&c->routes);
+	free(c);
+}
+
+static struct dns_host *find_host(const struct dns_config *c, const struct dns_name *name)
+{
+	uint64_t h = map_hash(&c->hosts, name->wire, name->n);
+
+	for (struct map_node *n = map_find(&c->hosts, h); n; n = map_again(n)) {
+		struct dns_host *host = CONTAINER_OF(n, struct dns_host, by_name);
+
+		if (dns_name_eq(&host->name, name))
+			return host;
+	}
+	return NULL;
+}
+
+const struct dns_host *dns_config_find(const struct dns_config *c, const struct dns_name *name)
+{
+	return find_host(c, name);
+}
+
+const struct dns_name *dns_config_ptr(const struct dns_config *c, const struct ip *ip)
+{
+	uint64_t h = map_hash(&c->ptrs, ip->b, sizeof(ip->b));
+
+	for (struct map_node *n = map_find(&c->ptrs, h); n; n = map_again(n)) {
+		const struct dns_ptr *p = CONTAINER_OF(n, struct dns_ptr, by_ip);
+
+		if (ip_eq(&p->ip, ip))
+			return &p->name;
+	}
+	return NULL;
+}
+
+static struct dns_host *host_of(struct dns_config *c, const struct dns_name *name)
+{
+	struct dns_host *host = find_host(c, name);
+
+	if (!host) {
+		host = mem_new(struct dns_host);
+		host->name = *name;
+		map_insert(&c->hosts, &host->by_name, map_hash(&c->hosts, name->wire, name->n));
+	}
+	return host;
+}
+
+void dns_config_host(struct dns_config *c, const struct dns_name *name, const struct ip *ip,
+                     bool reverse)
+{
+	struct dns_host *host = host_of(c, name);
+
+	if (host->n_addrs < DNS_HOST_ADDRS_MAX)
+		host->addrs[host->n_addrs++] = *ip;
+	if (!reverse || dns_config_ptr(c, ip))
+		return;
+
+	struct dns_ptr *p = mem_new(struct dns_ptr);
+
+	p->ip = *ip;
+	p->name = *name;
+	map_insert(&c->ptrs, &p->by_ip, map_hash(&c->ptrs, ip->b, sizeof(ip->b)));
+}
+
+void dns_config_subdomains(struct dns_config *c, const struct dns_name *name)
+{
+	host_of(c, name)->subdomains = true;
+}
+
+int dns_config_route(struct dns_config *c, const struct dns_name *suffix,
+                     const struct dns_upstream *upstreams, size_t n)
+{
+	if (n > DNS_RESOLVERS_MAX || c->routes.n >= DNS_ROUTES_MAX)
+		return ERR_LIMIT;
+	vec_each(struct dns_route *, r, &c->routes) {
+		if (dns_name_eq(&r->suffix, suffix))
+			return ERR_EXISTS;
+	}
+
+	struct dns_route *r = vec_add(&c->routes);
+
+	r->suffix = *suffix;
+	r->n_upstreams = n;
+	r->upstreams = n ? mem_dup(upstreams, n * sizeof(*upstreams)) : NULL;
+	return 0;
+}
+
+void dns_config_own_reverse_zones(struct dns_config *c)
+{
+	struct dns_name zone;
+
+	for (unsigned i = 64; i < 128; i++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof(text), "%u.100.in-addr.arpa", i);
+		if (dns_name_of(span_str(text), &zone) == 0)
+			(void)!dns_config_route(c, &zone, NULL, 0);
+	}
+	if (dns_name_of(SPAN_LIT("0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa"), &zone) == 0)
+		(void)!dns_config_route(c, &zone, NULL, 0);
+}
+
+static int longest_first(const void *a, const void *b)
+{
+	const struct dns_route *x = a, *y = b;
+
+	return y->suffix.labels - x->suffix.labels;
+}
+
+void dns_config_seal(struct dns_config *c)
+{
+	if (c->routes.n)
+		qsort(c->routes.v, c->routes.n, sizeof(*c->routes.v), longest_first);
+}
+
+const struct dns_route *dns_config_route_of(const struct dns_config *c, const struct dns_name *name)
+{
+	vec_each(const struct dns_route *, r, &c->routes) {
+		if (dns_name_under(name, &r->suffix))
+			return r;
+	}
+	return NULL;
+}
+
+const struct dns_name *dns_config_zone_of(const struct dns_config *c, const struct dns_name *name)
+{
+	vec_each(const struct dns_route *, r, &c->routes) {
+		if (r->n_upstreams == 0 && dns_name_under(name, &r->suffix))
+			return &r->suffix;
+	}
+	return NULL;
+}
+
+static int parse_url(struct span text, struct dns_upstream *ret)
+{
+	struct dns_upstream u = { .kind = DNS_UPSTREAM_HTTP };
+	bool tls = span_starts(text, "https://");
+	struct span host = span_from(text, tls ? 8 : 7);
+
+	host = span_first(host, span_find(host, '/'));
+	if (host.n == 0 || text.n >= DNS_URL_MAX || memchr(text.p, 0, text.n))
+		return ERR_MALFORMED;
+	memcpy(u.url, text.p, text.n);
+	/* An address in the URL needs no name to be looked up first. */
+	if (addr_parse(host, &u.addr) < 0 && ip_parse(host, &u.addr.ip) == 0)
+		u.addr.port = tls ? 443 : 80;
+	*ret = u;
+	return 0;
+}
+
+int dns_upstream_parse(struct span text, struct dns_upstream *ret)
+{
+	struct dns_upstream u = { .kind = DNS_UPSTREAM_PLAIN };
+
+	if (span_starts(text, "https://") || span_starts(text, "http://"))
+		return parse_url(text, ret);
+	if (span_starts(text, "tls://"))
+		return ERR_VERSION;
+	if (ip_parse(text, &u.addr.ip) == 0)
+		u.addr.port = DNS_PORT;
+	else if (addr_parse(text, &u.addr) < 0 || u.addr.port == 0)
+		return ERR_MALFORMED;
+	*ret = u;
+	return 0;
+}
+
+const char *dns_known_https(const struct ip *ip)
+{
+	for (size_t i = 0; i < ARRAY_LEN(known_https); i++) {
+		struct ip known;
+
+		if (ip_parse(span_str(known_https[i].ip), &known) == 0 && ip_eq(&known, ip))
+			return known_https[i].url;
+	}
+	return NULL;
+}
