@@ -1,0 +1,73 @@
+#include "coordinator/names.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+
+static bool is_alnum(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static struct span without_suffix(struct span name)
+{
+	static const char *const common[] = { ".local", ".localdomain", ".lan" };
+
+	for (size_t i = 0; i < ARRAY_LEN(common); i++)
+		if (span_ends(name, common[i]))
+			name.n -= strlen(common[i]);
+	return name;
+}
+
+static struct span between_alnum(struct span s)
+{
+	s = span_first(s, NAME_MAX_LEN);
+	while (s.n && !is_alnum(s.p[0]))
+		s = span_from(s, 1);
+	while (s.n && !is_alnum(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+void name_sanitise(struct span hostname, char dst[static NAME_MAX_LEN + 1])
+{
+	struct span s = between_alnum(without_suffix(hostname));
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (is_alnum(s.p[i]))
+			dst[n++] = (char)tolower(s.p[i]);
+		else if (s.p[i] == '-' || memchr(" .@_", s.p[i], 4))
+			dst[n++] = '-';
+	}
+	dst[n] = 0;
+	if (n == 0)
+		memcpy(dst, "node", sizeof("node"));
+}
+
+int name_check(struct span label)
+{
+	if (label.n == 0 || label.n > NAME_MAX_LEN)
+		return ERR_MALFORMED;
+	for (size_t i = 0; i < label.n; i++) {
+		bool edge = i == 0 || i + 1 == label.n;
+
+		if (isupper(label.p[i]) || !(is_alnum(label.p[i]) || (label.p[i] == '-' && !edge)))
+			return ERR_MALFORMED;
+	}
+	return 0;
+}
+
+void name_unique(const char *base, bool (*taken)(const void *arg, const char *name),
+                 const void *arg, char dst[static NAME_MAX_LEN + 1])
+{
+	(void)snprintf(dst, NAME_MAX_LEN + 1, "%s", base);
+	for (unsigned i = 1; taken(arg, dst); i++) {
+		char suffix[16];
+		int n = snprintf(suffix, sizeof(suffix), "-%u", i);
+
+		(void)snprintf(dst, NAME_MAX_LEN + 1, "%.*s%s", NAME_MAX_LEN - n, base, suffix);
+	}
+}

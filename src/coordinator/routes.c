@@ -1,0 +1,144 @@
+#include "coordinator/routes.h"
+
+#include <stdlib.h>
+
+void routes_done(struct routes *t)
+{
+	vec_done(&t->table);
+}
+
+static size_t lower_bound(const struct node_ids *ids, uint64_t id)
+{
+	size_t lo = 0, hi = ids->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (ids->v[mid] < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+bool node_ids_has(const struct node_ids *ids, uint64_t id)
+{
+	size_t at = lower_bound(ids, id);
+
+	return at < ids->n && ids->v[at] == id;
+}
+
+void node_ids_add(struct node_ids *ids, uint64_t id)
+{
+	size_t at = lower_bound(ids, id);
+
+	if (at < ids->n && ids->v[at] == id)
+		return;
+	vec_reserve(ids, ids->n + 1);
+	memmove(&ids->v[at + 1], &ids->v[at], (ids->n - at) * sizeof(*ids->v));
+	ids->v[at] = id;
+	ids->n++;
+}
+
+static int by_prefix_then_node(const void *a, const void *b)
+{
+	const struct route_offer *x = a, *y = b;
+	int c = prefix_cmp(&x->prefix, &y->prefix);
+
+	return c ? c : (x->node > y->node) - (x->node < y->node);
+}
+
+static const struct route *find(const struct routes *t, const struct prefix *p)
+{
+	size_t lo = 0, hi = t->table.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = prefix_cmp(&t->table.v[mid].prefix, p);
+
+		if (c == 0)
+			return &t->table.v[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+uint64_t routes_primary(const struct routes *t, const struct prefix *p)
+{
+	const struct route *r = find(t, p);
+
+	return r ? r->primary : 0;
+}
+
+bool routes_is_shared(const struct routes *t, const struct prefix *p)
+{
+	const struct route *r = find(t, p);
+
+	return r && r->servers > 1;
+}
+
+/* Among offers of one prefix: the present primary if usable, else the first usable, else as it was.
+ */
+static uint64_t elect(const struct route_offer *offers, size_t n, uint64_t present)
+{
+	uint64_t first = 0;
+	bool still_offers = false;
+
+	for (size_t i = 0; i < n; i++) {
+		still_offers |= offers[i].node == present;
+		if (!offers[i].usable)
+			continue;
+		if (offers[i].node == present)
+			return present;
+		if (!first)
+			first = offers[i].node;
+	}
+	if (first)
+		return first;
+	return still_offers ? present : offers[0].node;
+}
+
+/* Both tables are sorted: whoever lost or gained a prefix is named. */
+static void name_moved(const struct routes *old, const struct routes *new, struct node_ids *moved)
+{
+	for (size_t i = 0; i < old->table.n; i++) {
+		const struct route *was = &old->table.v[i];
+		uint64_t is = routes_primary(new, &was->prefix);
+
+		if (is != was->primary) {
+			node_ids_add(moved, was->primary);
+			if (is)
+				node_ids_add(moved, is);
+		}
+	}
+	for (size_t i = 0; i < new->table.n; i++)
+		if (!find(old, &new->table.v[i].prefix))
+			node_ids_add(moved, new->table.v[i].primary);
+}
+
+void routes_update(struct routes *t, struct route_offer *offers, size_t n, struct node_ids *moved)
+{
+	struct routes next = { 0 };
+
+	if (n > 1)
+		qsort(offers, n, sizeof(*offers), by_prefix_then_node);
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && prefix_eq(&offers[end].prefix, &offers[i].prefix);)
+			end++;
+
+		struct route r = {
+			.prefix = offers[i].prefix,
+			.primary = elect(&offers[i], end - i, routes_primary(t, &offers[i].prefix)),
+			.servers = (unsigned)(end - i),
+		};
+
+		vec_push(&next.table, r);
+	}
+	name_moved(t, &next, moved);
+	routes_done(t);
+	*t = next;
+}
