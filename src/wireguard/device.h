@@ -167,6 +167,8 @@ uint32_t wg_peer_generation(const struct wg_peer *p);
 const struct node_pub *wg_peer_key(const struct wg_peer *p);
 /* What the path policy says now. */
 bool wg_peer_path(struct wg_device *dev, struct wg_peer *p, struct wg_path *ret);
+/* The socket refused the local address in use: let the kernel choose. */
+void wg_peer_forget_local(struct wg_device *dev, struct wg_peer *p);
 bool wg_peer_has_session(const struct wg_peer *p, mono now);
 /* The last completed handshake, MONO_NEVER if none. */
 mono wg_peer_last_handshake(const struct wg_peer *p);

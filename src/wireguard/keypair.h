@@ -9,7 +9,8 @@
  * Threads	none inside: one thread owns a device and its keypairs.
  * Lifetime	the device's. A pointer handed to the data path stays good until
  *		the device's outputs have been drained (wg_next returned false);
- *		a session that ended meanwhile has its keys wiped and `dead` set.
+ *		a session that ended meanwhile has `dead` set, and its keys are wiped
+ *		then.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,7 +43,8 @@ struct wg_keypair {
 	uint64_t send_counter; /* the next to use */
 	mono born;
 	bool initiator;    /* we began the handshake, so we rekey on time */
-	bool dead;         /* keys are gone; neither sends nor receives */
+	bool dead;         /* its session ended: neither sends nor receives */
+	bool expired;      /* receives only: the identity changed, or a copy of us may run */
 	bool last_minute;  /* the receive side has asked for its successor */
 	struct link grave; /* private */
 	struct wg_replay replay;
@@ -51,7 +53,8 @@ struct wg_keypair {
 /* The message counter of a sender may go on and the key is young enough. */
 static inline bool wg_keypair_can_send(const struct wg_keypair *k, mono now)
 {
-	return k && !k->dead && mono_since(k->born, now) < WG_REJECT_AFTER_S * US_PER_S &&
+	return k && !k->dead && !k->expired &&
+	       mono_since(k->born, now) < WG_REJECT_AFTER_S * US_PER_S &&
 	       k->send_counter < WG_REJECT_AFTER_MESSAGES;
 }
 
