@@ -78,6 +78,19 @@ struct js_list {
 	bool set;
 };
 
+/* Named, so that they can be assigned and passed. */
+#define JS_LIST_STRUCT(tag, T) \
+	struct tag {           \
+		T *v;          \
+		size_t n;      \
+		bool set;      \
+	}
+JS_LIST_STRUCT(js_strs, struct span);
+JS_LIST_STRUCT(js_ints, int64_t);
+JS_LIST_STRUCT(js_ips, struct ip);
+JS_LIST_STRUCT(js_addrs, struct addr);
+JS_LIST_STRUCT(js_prefixes, struct prefix);
+
 /* true, false or not said: Go's opt.Bool and *bool. */
 enum js_obool { OBOOL_UNSET, OBOOL_FALSE, OBOOL_TRUE };
 
@@ -107,6 +120,7 @@ extern const struct js_type js_t_ip;     /* struct ip; all zero is "" */
 extern const struct js_type js_t_addr;   /* struct addr; all zero is "" */
 /* struct prefix; "" is refused, as all zero is ::/0. Host bits are kept. */
 extern const struct js_type js_t_prefix;
+extern const struct js_type js_t_strs, js_t_ints, js_t_ips, js_t_addrs, js_t_prefixes;
 
 /* One value at the reader's place. The error is the reader's. */
 NODISCARD int js_rd_value(struct js_rd *r, const struct js_type *t, void *ret);

@@ -263,6 +263,12 @@ const struct js_type js_t_time   = SCALAR(wall, time);
 const struct js_type js_t_ip     = SCALAR(struct ip, ip);
 const struct js_type js_t_addr   = SCALAR(struct addr, addr);
 const struct js_type js_t_prefix = SCALAR(struct prefix, prefix);
+#define LIST(elem) { .shape = JS_LIST, .size = sizeof(struct js_list), .of = &(elem) }
+const struct js_type js_t_strs     = LIST(js_t_str);
+const struct js_type js_t_ints     = LIST(js_t_int);
+const struct js_type js_t_ips      = LIST(js_t_ip);
+const struct js_type js_t_addrs    = LIST(js_t_addr);
+const struct js_type js_t_prefixes = LIST(js_t_prefix);
 /* clang-format on */
 const struct js_type js_t_raw = { .shape = JS_BYTES,
 	                          .size = sizeof(struct span),

@@ -26,4 +26,5 @@ const struct js_type js_t_node_pub      = KEY("nodekey:");
 const struct js_type js_t_machine_pub   = KEY("mkey:");
 const struct js_type js_t_disco_pub     = KEY("discokey:");
 const struct js_type js_t_challenge_pub = KEY("chalpub:");
+const struct js_type js_t_lock_pub      = KEY("nlpub:");
 /* clang-format on */

@@ -6,3 +6,4 @@ extern const struct js_type js_t_node_pub;    /* struct node_pub */
 extern const struct js_type js_t_machine_pub; /* struct machine_pub */
 extern const struct js_type js_t_disco_pub;   /* struct disco_pub */
 extern const struct js_type js_t_challenge_pub;
+extern const struct js_type js_t_lock_pub;

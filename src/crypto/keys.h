@@ -87,6 +87,8 @@ KEY_PUBLIC(disco_pub, "discokey:")
 KEY_PRIVATE(disco_priv, disco_pub)
 KEY_PUBLIC(challenge_pub, "chalpub:")
 KEY_PRIVATE(challenge_priv, challenge_pub)
+/* Tailnet lock: Ed25519. */
+KEY_PUBLIC(lock_pub, "nlpub:")
 
 /* A pre-shared WireGuard key. */
 struct psk {
