@@ -116,21 +116,22 @@ int ev_run(struct ev *ev)
 
 static void run_timers(struct ev *ev)
 {
-	/* A timer set for now by a timer runs in the next turn, or one could starve the rest. */
+	/*
+	 * No more than there are now: a timer set again by its own function runs in the
+	 * next turn, or one could starve the rest. Its owner may be gone when it returns.
+	 */
 	mono now = ev->now;
 
-	for (;;) {
+	for (size_t left = ev->timers.n; left > 0; left--) {
 		struct heap_node *n = heap_first(&ev->timers);
 
 		if (!n || !mono_reached(n->at, now))
 			return;
+		heap_remove(&ev->timers, n);
 
 		struct ev_timer *t = CONTAINER_OF(n, struct ev_timer, node);
 
-		heap_remove(&ev->timers, n);
 		t->fn(t, now);
-		if (heap_has(&t->node) && mono_reached(t->node.at, now))
-			return;
 	}
 }
 
