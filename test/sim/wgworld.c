@@ -218,6 +218,7 @@ void wgworld_settle(struct wgworld *w)
 void wgworld_init(struct wgworld *w, uint64_t seed)
 {
 	*w = (struct wgworld){ .net = fakenet_new(seed) };
+	fakenet_set_link(w->net, &(struct fakenet_link){ 0 });
 	wgworld_run(w, 1000 * US_PER_S);
 }
 

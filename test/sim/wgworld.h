@@ -10,6 +10,7 @@
  *	wgnode_ping(a, b, 100);
  *	wgworld_run(&w, 5 * US_PER_S);
  *
+ * The network is perfect and takes no time unless fakenet_set_link says otherwise.
  * Node n is at 192.0.2.n (outside), 10.0.0.n (inside), port 51820.
  */
 #include "base/vec.h"
