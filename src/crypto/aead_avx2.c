@@ -3,9 +3,13 @@
  *
  * ChaCha20 runs eight blocks at a time, one in each 32-bit lane, and does not
  * care which message a block belongs to: states differ in the words of block
- * number and nonce alone. So the blocks of several messages are laid end to end
- * and no vector is half empty but the last. Messages are taken in groups that
- * stay in the first-level cache between the cipher and the authenticator.
+ * number and nonce alone. So the blocks of all messages are laid end to end,
+ * and no vector is half empty but the last.
+ *
+ * Poly1305 runs in the general registers meanwhile, which ChaCha20 leaves idle,
+ * over two other messages at once, as one alone would be waiting for its own
+ * multiplications. Sealing, it follows one or two messages behind the cipher;
+ * opening, it goes ahead, and nothing is decrypted that has not authenticated.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -13,7 +17,7 @@
 #include "base/enc.h"
 #include "base/wire.h"
 #include "crypto/aead_backend.h"
-#include "crypto/poly1305_avx2.h"
+#include "crypto/poly1305_x86.h"
 
 #define AVX2 __attribute__((target("avx2,bmi2")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,bmi2")))
@@ -21,18 +25,120 @@
 enum {
 	LANES = 8,
 	BLOCK = 64,
-	GROUP = 8,    /* messages between two visits of Poly1305 */
-	KEYBLOCK = 32 /* of block 0, the one-time Poly1305 key */
+	ONE_TIME_KEY = 32, /* of Poly1305: the start of block 0 */
+	CHAINS = 2,
 };
 
-/* Eight blocks to make: whose counter, which block, and where its key stream goes. */
+/* Eight blocks to make: whose counter, which block, and where they go. */
 struct lanes {
 	uint32_t block[LANES], lo[LANES], hi[LANES];
 	uint8_t *dst[LANES];
-	size_t len[LANES];   /* bytes to XOR at dst, at most BLOCK */
-	uint8_t *key[LANES]; /* not NULL: block 0, its start is copied here instead */
+	uint32_t len[LANES]; /* 1..BLOCK bytes to XOR; 0: copy the one-time key */
+	bool last[LANES];    /* with it the message may be authenticated */
 	size_t n;
 };
+
+/* A message being authenticated; none if msg is NULL. */
+struct chain {
+	struct poly1305 poly;
+	const uint8_t *p;
+	size_t blocks; /* whole ones, not yet seen */
+	struct aead_msg *msg;
+	const uint8_t *key;
+};
+
+struct batch {
+	struct lanes lanes;
+	struct chain chain[CHAINS];
+	uint32_t k[8];
+	struct aead_msg *msgs;
+	size_t n;
+	size_t ready; /* messages whose text may be authenticated */
+	size_t taken; /* of those, given to a chain */
+	bool opening;
+	__m256i stream[2 * LANES];
+	uint8_t keys[AEAD_BATCH_MAX][ONE_TIME_KEY];
+};
+
+/* ---- Poly1305 ------------------------------------------------------------- */
+
+AVX2 static void settle(struct batch *b, struct chain *c)
+{
+	uint8_t tag[AEAD_TAG], last[16] = { 0 };
+	struct aead_msg *m = c->msg;
+
+	if (m->n % 16) {
+		memcpy(last, c->p, m->n % 16);
+		poly1305_block(&c->poly, last);
+	}
+	put_le64(last, 0);
+	put_le64(last + 8, m->n);
+	poly1305_block(&c->poly, last);
+	poly1305_tag(&c->poly, c->key, tag);
+	if (b->opening)
+		m->ok = ct_eq(tag, m->p + m->n, AEAD_TAG);
+	else
+		memcpy(m->p + m->n, tag, AEAD_TAG);
+	c->msg = NULL;
+}
+
+/* Ends chains that have seen their text, and gives idle ones the next message. */
+static void refill(struct batch *b)
+{
+	for (struct chain *c = b->chain; c < b->chain + CHAINS; c++) {
+		if (c->msg && c->blocks == 0)
+			settle(b, c);
+		if (c->msg || b->taken == b->ready)
+			continue;
+		c->key = b->keys[b->taken];
+		c->msg = &b->msgs[b->taken++];
+		c->p = c->msg->p;
+		c->blocks = c->msg->n / 16;
+		poly1305_init(&c->poly, c->key);
+	}
+}
+
+static size_t steps_together(const struct batch *b)
+{
+	size_t x = b->chain[0].blocks, y = b->chain[1].blocks;
+
+	return x < y ? x : y;
+}
+
+AVX2_INLINE void step_both(struct chain *x, struct chain *y)
+{
+	x->blocks--;
+	y->blocks--;
+	poly1305_block(&x->poly, x->p);
+	poly1305_block(&y->poly, y->p);
+	x->p += 16;
+	y->p += 16;
+}
+
+/* Authenticates without the cipher, until a chain has seen its text. */
+AVX2 static void hash_some(struct batch *b)
+{
+	struct chain x = b->chain[0], y = b->chain[1];
+	size_t steps = steps_together(b);
+
+	for (; steps; steps--)
+		step_both(&x, &y);
+	if (!y.msg)
+		for (; x.blocks; x.blocks--, x.p += 16)
+			poly1305_block(&x.poly, x.p);
+	if (!x.msg)
+		for (; y.blocks; y.blocks--, y.p += 16)
+			poly1305_block(&y.poly, y.p);
+	b->chain[0] = x;
+	b->chain[1] = y;
+}
+
+static bool hashing(const struct batch *b)
+{
+	return b->chain[0].msg || b->chain[1].msg;
+}
+
+/* ---- ChaCha20 ------------------------------------------------------------- */
 
 #define ADD(a, b) _mm256_add_epi32(a, b)
 #define XOR(a, b) _mm256_xor_si256(a, b)
@@ -73,46 +179,62 @@ AVX2_INLINE void transpose(__m256i v[8])
 	}
 }
 
-AVX2_INLINE void start_state(__m256i x[16], const uint32_t k[8], const struct lanes *l)
+AVX2_INLINE void start_state(__m256i x[16], const struct batch *b)
 {
 	x[0] = _mm256_set1_epi32(0x61707865);
 	x[1] = _mm256_set1_epi32(0x3320646e);
 	x[2] = _mm256_set1_epi32(0x79622d32);
 	x[3] = _mm256_set1_epi32(0x6b206574);
 	for (int i = 0; i < 8; i++)
-		x[4 + i] = _mm256_set1_epi32((int)k[i]);
-	x[12] = _mm256_loadu_si256((const void *)l->block);
+		x[4 + i] = _mm256_set1_epi32((int)b->k[i]);
+	x[12] = _mm256_loadu_si256((const void *)b->lanes.block);
 	x[13] = _mm256_setzero_si256();
-	x[14] = _mm256_loadu_si256((const void *)l->lo);
-	x[15] = _mm256_loadu_si256((const void *)l->hi);
+	x[14] = _mm256_loadu_si256((const void *)b->lanes.lo);
+	x[15] = _mm256_loadu_si256((const void *)b->lanes.hi);
 }
 
-/* The key stream of eight blocks; block j is out[j] (words 0..7) and out[8 + j] (words 8..15). */
-AVX2 static void chacha8(__m256i out[16], const uint32_t k[8], const struct lanes *l)
+/*
+ * The key stream of eight blocks: block j is stream[j] (words 0..7) and
+ * stream[8 + j] (words 8..15). Both chains are taken along.
+ */
+AVX2 static void chacha8(struct batch *b)
 {
 	const __m256i r16 = _mm256_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13,
 	                                     2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
 	const __m256i r8 = _mm256_setr_epi8(3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 3,
 	                                    0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14);
+	struct chain one = b->chain[0], two = b->chain[1];
+	size_t steps = steps_together(b);
 	__m256i x[16], first[16];
 
-	start_state(x, k, l);
+	start_state(x, b);
 	for (int round = 0; round < 10; round++) {
 		QUARTER(x[0], x[4], x[8], x[12]);
 		QUARTER(x[1], x[5], x[9], x[13]);
 		QUARTER(x[2], x[6], x[10], x[14]);
 		QUARTER(x[3], x[7], x[11], x[15]);
+		if (steps) {
+			step_both(&one, &two);
+			steps--;
+		}
 		QUARTER(x[0], x[5], x[10], x[15]);
 		QUARTER(x[1], x[6], x[11], x[12]);
 		QUARTER(x[2], x[7], x[8], x[13]);
 		QUARTER(x[3], x[4], x[9], x[14]);
+		if (steps) {
+			step_both(&one, &two);
+			steps--;
+		}
 	}
-	start_state(first, k, l);
+	b->chain[0] = one;
+	b->chain[1] = two;
+	start_state(first, b);
 	for (int i = 0; i < 16; i++)
 		x[i] = ADD(x[i], first[i]);
 	transpose(x);
 	transpose(x + 8);
-	memcpy(out, x, sizeof(x));
+	for (int i = 0; i < 16; i++)
+		b->stream[i] = x[i];
 }
 
 AVX2_INLINE void xor32(uint8_t *dst, __m256i stream)
@@ -130,28 +252,31 @@ AVX2 static void xor_part(uint8_t *dst, size_t n, __m256i low, __m256i high)
 	memcpy(dst, text, n);
 }
 
-/* Makes the blocks, XORs them where they belong, and empties the list. */
-AVX2 static void run(struct lanes *l, const uint32_t k[8])
+/* Makes the blocks, puts them where they belong, and empties the list. */
+AVX2 static void run(struct batch *b)
 {
-	__m256i s[16];
+	struct lanes *l = &b->lanes;
 
-	chacha8(s, k, l);
+	chacha8(b);
 	for (size_t j = 0; j < l->n; j++) {
-		if (l->key[j]) {
-			_mm256_storeu_si256((void *)l->key[j], s[j]);
-		} else if (l->len[j] == BLOCK) {
-			xor32(l->dst[j], s[j]);
-			xor32(l->dst[j] + 32, s[8 + j]);
+		if (l->len[j] == BLOCK) {
+			xor32(l->dst[j], b->stream[j]);
+			xor32(l->dst[j] + 32, b->stream[LANES + j]);
+		} else if (l->len[j]) {
+			xor_part(l->dst[j], l->len[j], b->stream[j], b->stream[LANES + j]);
 		} else {
-			xor_part(l->dst[j], l->len[j], s[j], s[8 + j]);
+			_mm256_storeu_si256((void *)l->dst[j], b->stream[j]);
 		}
+		b->ready += l->last[j];
 	}
 	l->n = 0;
+	refill(b);
 }
 
-static void add(struct lanes *l, const uint32_t k[8], uint64_t counter, uint32_t block,
-                uint8_t *dst, size_t len)
+static void add(struct batch *b, uint64_t counter, uint32_t block, uint8_t *dst, uint32_t len,
+                bool last)
 {
+	struct lanes *l = &b->lanes;
 	size_t j = l->n++;
 
 	l->block[j] = block;
@@ -159,120 +284,100 @@ static void add(struct lanes *l, const uint32_t k[8], uint64_t counter, uint32_t
 	l->hi[j] = (uint32_t)(counter >> 32);
 	l->dst[j] = dst;
 	l->len[j] = len;
-	l->key[j] = NULL;
+	l->last[j] = last;
 	if (l->n == LANES)
-		run(l, k);
+		run(b);
 }
 
-static void add_key(struct lanes *l, const uint32_t k[8], uint64_t counter, uint8_t *key)
+static void add_key(struct batch *b, size_t i)
 {
-	size_t j = l->n++;
-
-	l->block[j] = 0;
-	l->lo[j] = (uint32_t)counter;
-	l->hi[j] = (uint32_t)(counter >> 32);
-	l->key[j] = key;
-	if (l->n == LANES)
-		run(l, k);
+	add(b, b->msgs[i].counter, 0, b->keys[i], 0, b->opening || b->msgs[i].n == 0);
 }
 
-static void add_text(struct lanes *l, const uint32_t k[8], const struct aead_msg *m)
+static void add_text(struct batch *b, const struct aead_msg *m)
 {
 	uint32_t block = 1;
 
-	for (size_t at = 0; at < m->n; at += BLOCK)
-		add(l, k, m->counter, block++, m->p + at, m->n - at < BLOCK ? m->n - at : BLOCK);
+	for (uint32_t at = 0; at < m->n; at += BLOCK) {
+		bool last = m->n - at <= BLOCK;
+
+		add(b, m->counter, block++, m->p + at, last ? m->n - at : BLOCK,
+		    last && !b->opening);
+	}
 }
 
-static void flush(struct lanes *l, const uint32_t k[8])
+static void flush(struct batch *b)
 {
-	if (l->n)
-		run(l, k);
+	if (b->lanes.n)
+		run(b);
 }
 
-static void key_words(uint32_t ret[8], const struct aead_key *key)
+/* ---- the two directions ------------------------------------------------------ */
+
+static void start(struct batch *b, const struct aead_key *key, struct aead_msg *msgs, size_t n)
 {
+	b->lanes.n = 0;
+	for (int i = 0; i < CHAINS; i++) {
+		b->chain[i].msg = NULL;
+		b->chain[i].blocks = 0;
+	}
 	for (int i = 0; i < 8; i++)
-		ret[i] = le32_at(key->k + 4 * i);
+		b->k[i] = le32_at(key->k + 4 * i);
+	b->msgs = msgs;
+	b->n = n;
+	b->ready = b->taken = 0;
 }
 
-static void tags_of(uint8_t (*tags)[AEAD_TAG], const struct aead_msg *msgs,
-                    uint8_t (*keys)[KEYBLOCK], size_t n)
+static void finish(struct batch *b)
 {
-	struct poly1305_in in[GROUP];
-
-	for (size_t i = 0; i < n; i++)
-		in[i] = (struct poly1305_in){ msgs[i].p, msgs[i].n, keys[i] };
-	for (size_t i = 0; i < n; i += 4)
-		poly1305_avx2_tags(tags + i, in + i, n - i < 4 ? n - i : 4);
+	explicit_bzero(b, offsetof(struct batch, keys) + b->n * ONE_TIME_KEY);
 }
-
-/* What must not stay on the stack. */
-struct scratch {
-	struct lanes lanes;
-	uint32_t k[8];
-	uint8_t keys[GROUP][KEYBLOCK];
-	uint8_t tags[GROUP][AEAD_TAG];
-};
 
 static void avx2_seal(struct aead_key *key, struct aead_msg *msgs, size_t n)
 {
-	struct scratch s;
+	struct batch b;
 
-	s.lanes.n = 0;
-	key_words(s.k, key);
-	for (; n;) {
-		size_t some = n < GROUP ? n : GROUP;
-
-		for (size_t i = 0; i < some; i++) {
-			add_key(&s.lanes, s.k, msgs[i].counter, s.keys[i]);
-			add_text(&s.lanes, s.k, &msgs[i]);
-		}
-		flush(&s.lanes, s.k);
-		tags_of(s.tags, msgs, s.keys, some);
-		for (size_t i = 0; i < some; i++)
-			memcpy(msgs[i].p + msgs[i].n, s.tags[i], AEAD_TAG);
-		msgs += some;
-		n -= some;
+	start(&b, key, msgs, n);
+	b.opening = false;
+	for (size_t i = 0; i < n; i++) {
+		add_key(&b, i);
+		add_text(&b, &msgs[i]);
 	}
-	explicit_bzero(&s, sizeof(s));
+	flush(&b);
+	for (refill(&b); hashing(&b); refill(&b))
+		hash_some(&b);
+	finish(&b);
 }
 
-static size_t open_group(struct scratch *s, struct aead_msg *msgs, size_t n)
+/* Is message i through its chain? Chains take messages in order. */
+static bool verified(const struct batch *b, size_t i)
 {
-	size_t good = 0;
+	const struct aead_msg *m = &b->msgs[i];
 
-	for (size_t i = 0; i < n; i++)
-		add_key(&s->lanes, s->k, msgs[i].counter, s->keys[i]);
-	flush(&s->lanes, s->k);
-	tags_of(s->tags, msgs, s->keys, n);
-	for (size_t i = 0; i < n; i++) {
-		msgs[i].ok = ct_eq(s->tags[i], msgs[i].p + msgs[i].n, AEAD_TAG);
-		if (msgs[i].ok)
-			add_text(&s->lanes, s->k, &msgs[i]);
-		else
-			explicit_bzero(msgs[i].p, msgs[i].n);
-		good += msgs[i].ok;
-	}
-	flush(&s->lanes, s->k);
-	return good;
+	return i < b->taken && b->chain[0].msg != m && b->chain[1].msg != m;
 }
 
 static size_t avx2_open(struct aead_key *key, struct aead_msg *msgs, size_t n)
 {
-	struct scratch s;
+	struct batch b;
 	size_t good = 0;
 
-	s.lanes.n = 0;
-	key_words(s.k, key);
-	for (; n;) {
-		size_t some = n < GROUP ? n : GROUP;
-
-		good += open_group(&s, msgs, some);
-		msgs += some;
-		n -= some;
+	start(&b, key, msgs, n);
+	b.opening = true;
+	for (size_t i = 0; i < n; i++)
+		add_key(&b, i);
+	flush(&b);
+	for (size_t i = 0; i < n; i++) {
+		for (refill(&b); !verified(&b, i); refill(&b))
+			hash_some(&b);
+		if (msgs[i].ok)
+			add_text(&b, &msgs[i]);
+		else
+			explicit_bzero(msgs[i].p, msgs[i].n);
+		good += msgs[i].ok;
 	}
-	explicit_bzero(&s, sizeof(s));
+	flush(&b);
+	finish(&b);
 	return good;
 }
 

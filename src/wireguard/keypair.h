@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/time.h"
+#include "crypto/aead_batch.h"
 #include "wireguard/replay.h"
 
 struct wg_peer;
@@ -40,6 +41,7 @@ struct wg_keypair {
 	struct wg_index index;
 	uint32_t local_index, remote_index;
 	uint8_t send_key[32], recv_key[32];
+	struct aead_key send, recv; /* the same for batches; made by who first needs them */
 	uint64_t send_counter; /* the next to use */
 	mono born;
 	bool initiator;    /* we began the handshake, so we rekey on time */

@@ -58,6 +58,8 @@ void wg_reap(struct wg_device *dev)
 
 	list_each_safe(k, tmp, &dev->graves, grave) {
 		list_remove(&k->grave);
+		aead_key_done(&k->send);
+		aead_key_done(&k->recv);
 		explicit_bzero(k, sizeof(*k));
 		free(k);
 	}

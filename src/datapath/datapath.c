@@ -1,0 +1,365 @@
+#include "datapath/datapath.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "datapath/priv.h"
+
+static void rearm(struct datapath *d);
+
+/* ---- memory ------------------------------------------------------------------- */
+
+static uint8_t *slab_new(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void slab_free(uint8_t *p, size_t n)
+{
+	if (p)
+		munmap(p, n);
+}
+
+/* Nothing came or went for a while: the kernel may have the slabs' pages. */
+static void idle(struct ev_timer *t, mono now)
+{
+	struct datapath *d = CONTAINER_OF(t, struct datapath, idle);
+
+	if (d->busy) {
+		d->busy = false;
+		ev_timer_set(d->ev, t, mono_after(now, IDLE_US));
+		return;
+	}
+	(void)madvise(d->tx.frame, TUN_FRAME_MAX, MADV_DONTNEED);
+	(void)madvise(d->tx.slab, TX_SLAB, MADV_DONTNEED);
+	if (d->udp)
+		udp_idle(d->udp);
+}
+
+static void note_traffic(struct datapath *d)
+{
+	d->busy = true;
+	if (!ev_timer_active(&d->idle))
+		ev_timer_after(d->ev, &d->idle, IDLE_US);
+}
+
+/* ---- what the device wants -------------------------------------------------------- */
+
+static void carry_out(struct datapath *d, const struct wg_out *o)
+{
+	switch (o->act) {
+	case WG_SEND:
+		(void)tx_send(d, &o->path, o->tos, o->bytes);
+		break;
+	case WG_UNSTAGE:
+		tx_unstaged(d, o->peer, o->bytes);
+		break;
+	case WG_CAME_UP:
+	case WG_GAVE_UP:
+		if (d->hooks.peer)
+			d->hooks.peer(d->hooks.ctx, o->peer, o->act);
+		break;
+	}
+}
+
+void datapath_drain(struct datapath *d)
+{
+	struct wg_out o;
+
+	d->now = ev_now(d->ev);
+	/* What is sent can make the device want more: a handshake, mostly. */
+	while (wg_next(d->dev, d->now, ev_wall(d->ev), &o)) {
+		if (o.act != WG_UNSTAGE)
+			tx_flush(d);
+		carry_out(d, &o);
+	}
+	if (d->tx.peer) {
+		tx_flush(d);
+		datapath_drain(d);
+		return;
+	}
+	rearm(d);
+}
+
+static void timer(struct ev_timer *t, mono now)
+{
+	struct datapath *d = CONTAINER_OF(t, struct datapath, timer);
+
+	d->now = now;
+	wg_run_timers(d->dev, now);
+	datapath_drain(d);
+}
+
+static void rearm(struct datapath *d)
+{
+	mono at = wg_deadline(d->dev);
+
+	/* Deadlines mostly move away with every packet: the timer then fires early, once. */
+	if (ev_timer_active(&d->timer) && !mono_before(at, d->timer.node.at))
+		return;
+	ev_timer_set(d->ev, &d->timer, at);
+}
+
+/* ---- the two directions --------------------------------------------------------- */
+
+static void from_tun(struct ev_io *io, unsigned events)
+{
+	struct datapath *d = CONTAINER_OF(io, struct datapath, tun_io);
+	size_t bytes = 0;
+	int n = 0;
+
+	(void)events;
+	d->now = ev_now(d->ev);
+	for (int i = 0; i < TX_FRAMES && bytes < TX_BYTES; i++) {
+		n = tun_read(d->tun, d->tx.frame, TUN_FRAME_MAX);
+		if (n <= 0)
+			break;
+		bytes += (size_t)n;
+		tx_frame(d, d->tx.frame, (size_t)n);
+	}
+	tx_flush(d);
+	if (n == -EBADFD) {
+		ev_io_stop(d->ev, &d->tun_io);
+		if (d->hooks.gone)
+			d->hooks.gone(d->hooks.ctx);
+		return;
+	}
+	note_traffic(d);
+	datapath_drain(d);
+}
+
+static void from_udp(struct datapath *d, enum udp_family family)
+{
+	d->now = ev_now(d->ev);
+	for (int round = 0; d->udp && round < RX_ROUNDS; round++) {
+		int n = udp_recv(d->udp, family, d->rx.frames);
+
+		/* An error is that of a datagram sent before, told by ICMP; it is cleared now. */
+		for (int i = 0; i < n; i++)
+			rx_frame(d, &d->rx.frames[i]);
+		/* The slots are used again: nothing may point into them. */
+		rx_flush(d);
+		rx_write(d);
+		if (n < UDP_RECV_FEW)
+			break;
+	}
+	note_traffic(d);
+	datapath_drain(d);
+}
+
+static void from_udp4(struct ev_io *io, unsigned events)
+{
+	(void)events;
+	from_udp(CONTAINER_OF(io, struct datapath, udp_io[UDP_V4]), UDP_V4);
+}
+
+static void from_udp6(struct ev_io *io, unsigned events)
+{
+	(void)events;
+	from_udp(CONTAINER_OF(io, struct datapath, udp_io[UDP_V6]), UDP_V6);
+}
+
+void datapath_recv(struct datapath *d, const struct wg_path *from, uint8_t *bytes, size_t n)
+{
+	d->now = ev_now(d->ev);
+	rx_datagram(d, from, 0, bytes, n);
+	rx_flush(d);
+	rx_write(d);
+	note_traffic(d);
+	datapath_drain(d);
+}
+
+int datapath_send_raw(struct datapath *d, const struct addr *to, struct span bytes)
+{
+	struct wg_path path = { .remote = *to };
+
+	return tx_send(d, &path, 0, bytes);
+}
+
+void datapath_inject(struct datapath *d, struct span packet)
+{
+	static const uint8_t header[OFFLOAD_HEADER];
+	union {
+		const void *in;
+		void *out;
+	} head = { header }, body = { packet.p };
+	struct iovec iov[2] = { { head.out, sizeof(header) }, { body.out, packet.n } };
+
+	if (tun_write(d->tun, iov, 2) < 0)
+		wg_drop(d->dev, WG_DROP_WRITE_FAILED, 1);
+}
+
+/* ---- sockets ------------------------------------------------------------------------ */
+
+static void close_sockets(struct datapath *d)
+{
+	for (int i = 0; i < UDP_FAMILIES; i++)
+		ev_io_stop(d->ev, &d->udp_io[i]);
+	udp_close(TAKE(d->udp));
+}
+
+/* Opens others first, so that the present ones stay if that fails. */
+static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
+{
+	struct udp_cfg cfg = {
+		.port = port, .fwmark = mark, .no_gso = d->no_udp_gso, .no_gro = d->no_udp_gro
+	};
+	struct udp *u;
+	int r = udp_open(&cfg, &u);
+
+	if (r < 0)
+		return r;
+	close_sockets(d);
+	d->udp = u;
+	for (int i = 0; i < UDP_FAMILIES && r == 0; i++)
+		if (udp_fd(u, i) >= 0)
+			r = ev_io_start(d->ev, &d->udp_io[i], udp_fd(u, i), EV_READ);
+	if (r < 0)
+		close_sockets(d);
+	return r;
+}
+
+static bool wants_other_port(const struct datapath *d, const struct wg_change *c)
+{
+	return (c->set & WG_SET_LISTEN_PORT) &&
+	       (c->listen_port == 0 || c->listen_port != udp_port(d->udp));
+}
+
+int datapath_apply(struct datapath *d, const struct wg_change *c)
+{
+	uint32_t mark = c->set & WG_SET_FWMARK ? c->fwmark : wg_fwmark(d->dev);
+	int r = wg_apply_check(d->dev, c);
+
+	d->now = ev_tick(d->ev);
+	if (r < 0)
+		return r;
+	if (d->udp && wants_other_port(d, c))
+		r = open_sockets(d, c->listen_port, mark);
+	else if (d->udp && mark != wg_fwmark(d->dev))
+		r = udp_set_fwmark(d->udp, mark);
+	if (r == 0)
+		r = wg_apply(d->dev, d->now, c);
+	if (d->udp)
+		wg_set_bound_port(d->dev, udp_port(d->udp));
+	datapath_drain(d);
+	return r;
+}
+
+/* ---- the interface ------------------------------------------------------------------- */
+
+static void come_up(struct datapath *d)
+{
+	int r = open_sockets(d, wg_listen_port(d->dev), wg_fwmark(d->dev));
+
+	if (r < 0) {
+		log_ret(r, "cannot open UDP port %u", wg_listen_port(d->dev));
+		return;
+	}
+	wg_set_bound_port(d->dev, udp_port(d->udp));
+	if (!d->probed && !d->no_tun_join) {
+		tun_probe_writes(d->tun);
+		d->probed = true;
+		d->join_kinds = tun_caps(d->tun);
+	}
+	wg_up(d->dev, d->now);
+	log_info("interface up, port %u", udp_port(d->udp));
+}
+
+static void interface_changed(void *arg)
+{
+	struct datapath *d = arg;
+	bool up = tun_is_up(d->tun);
+
+	d->now = ev_tick(d->ev);
+	d->mtu = tun_mtu(d->tun);
+	if (up && !wg_is_up(d->dev)) {
+		come_up(d);
+	} else if (!up && wg_is_up(d->dev)) {
+		wg_down(d->dev, d->now);
+		close_sockets(d);
+		log_info("interface down");
+	}
+	datapath_drain(d);
+}
+
+static void interface_gone(void *arg)
+{
+	struct datapath *d = arg;
+
+	if (d->hooks.gone)
+		d->hooks.gone(d->hooks.ctx);
+}
+
+_Static_assert((int)OFFLOAD_TCP == (int)TUN_TCP && (int)OFFLOAD_UDP == (int)TUN_UDP, "same bits");
+_Static_assert((int)OFFLOAD_HEADER == (int)TUN_HEADER, "same header");
+_Static_assert((int)TX_SLAB >= (int)TX_SLOT_MAX, "the largest packet fits");
+
+int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
+{
+	struct datapath *d = mem_new(struct datapath);
+	struct tun_watch watch = { interface_changed, interface_gone, d };
+
+	*d = (struct datapath){ .ev = cfg->ev,
+		                .tun = cfg->tun,
+		                .dev = cfg->dev,
+		                .hooks = cfg->hooks,
+		                .no_udp_gso = cfg->no_udp_gso,
+		                .no_udp_gro = cfg->no_udp_gro,
+		                .no_tun_join = cfg->no_tun_join };
+	d->tun_io.fn = from_tun;
+	d->udp_io[UDP_V4].fn = from_udp4;
+	d->udp_io[UDP_V6].fn = from_udp6;
+	d->timer.fn = timer;
+	d->idle.fn = idle;
+	offload_join_init(&d->rx.join);
+	d->tx.frame = slab_new(TUN_FRAME_MAX);
+	d->tx.slab = slab_new(TX_SLAB);
+	log_debug("cipher: %s", aead_batch_pick());
+
+	int r = d->tx.frame && d->tx.slab ? tun_watch(d->tun, d->ev, &watch) : -ENOMEM;
+
+	if (r == 0)
+		r = ev_io_start(d->ev, &d->tun_io, tun_fd(d->tun), EV_READ);
+	if (r < 0) {
+		datapath_free(d);
+		return r;
+	}
+	interface_changed(d);
+	*ret = d;
+	return 0;
+}
+
+void datapath_free(struct datapath *d)
+{
+	if (!d)
+		return;
+	close_sockets(d);
+	ev_io_stop(d->ev, &d->tun_io);
+	ev_timer_stop(d->ev, &d->timer);
+	ev_timer_stop(d->ev, &d->idle);
+	tun_close(d->tun);
+	wg_device_free(d->dev);
+	/* Packets in the clear have been here. */
+	if (d->tx.frame)
+		explicit_bzero(d->tx.frame, TUN_FRAME_MAX);
+	if (d->tx.slab)
+		explicit_bzero(d->tx.slab, TX_SLAB);
+	slab_free(d->tx.frame, TUN_FRAME_MAX);
+	slab_free(d->tx.slab, TX_SLAB);
+	free(d);
+}
+
+struct wg_device *datapath_device(const struct datapath *d)
+{
+	return d->dev;
+}
+
+const struct tun *datapath_tun(const struct datapath *d)
+{
+	return d->tun;
+}

@@ -1,0 +1,85 @@
+#pragma once
+/*
+ * The data path: packets between one TUN device and the tunnel's UDP sockets,
+ * run to completion on the thread of the event loop, which also does the
+ * device's handshakes and timers.
+ *
+ *	out	TUN frame -> peer -> cut into packets -> sealed together ->
+ *		one UDP frame a run of equal lengths
+ *	in	UDP frame -> session -> opened together, in place -> inner
+ *		source checked -> joined -> one TUN write
+ *
+ * What is decided once a superframe is decided once: route, session, nonces,
+ * timers, endpoint. Nothing is allocated for a packet, and no packet waits for
+ * others: what has come is taken together, and no longer.
+ *
+ * It follows the interface: up opens the sockets, down closes them.
+ *
+ * A mesh hooks in where plain WireGuard has nothing to say (struct
+ * datapath_hooks); every hook may be NULL.
+ *
+ * Threads	that of the loop.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/own.h"
+#include "base/span.h"
+#include "platform/ev.h"
+#include "platform/tun.h"
+#include "platform/udp.h"
+#include "wireguard/device.h"
+
+struct datapath;
+
+enum datapath_verdict { DATAPATH_PASS, DATAPATH_DROP, DATAPATH_TAKEN };
+
+struct datapath_hooks {
+	void *ctx;
+	/* Datagrams that are no WireGuard message. true: it was for somebody else; not counted. */
+	bool (*datagram)(void *ctx, const struct udp_frame *from, struct span bytes);
+	/* WireGuard datagrams of a path with `relay` set. */
+	void (*relay)(void *ctx, const struct wg_path *path, struct span datagram);
+	/*
+	 * A packet on its way; once a superframe outward. NULL peer: nobody has that
+	 * address. Not DATAPATH_PASS: it is gone, counted if DATAPATH_DROP.
+	 */
+	enum datapath_verdict (*out)(void *ctx, struct wg_peer *p, struct span packet);
+	enum datapath_verdict (*in)(void *ctx, struct wg_peer *p, struct span packet);
+	/* WG_CAME_UP and WG_GAVE_UP. */
+	void (*peer)(void *ctx, struct wg_peer *p, enum wg_act what);
+	/* The interface is gone, or was deleted. */
+	void (*gone)(void *ctx);
+};
+
+struct datapath_cfg {
+	struct ev *ev;
+	struct tun *tun;       /* taken */
+	struct wg_device *dev; /* taken */
+	struct datapath_hooks hooks;
+	bool no_udp_gso, no_udp_gro, no_tun_join; /* for kernels where they are broken */
+};
+
+/* On failure tun and dev are freed as well. -errno */
+NODISCARD int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret);
+void datapath_free(struct datapath *d);
+
+struct wg_device *datapath_device(const struct datapath *d);
+const struct tun *datapath_tun(const struct datapath *d);
+
+/*
+ * A change of configuration, with binding the port and setting the mark: all of
+ * it or nothing.
+ *   -EADDRINUSE, -errno, and those of wg_apply
+ */
+NODISCARD int datapath_apply(struct datapath *d, const struct wg_change *change);
+
+/* Carries out what the device wants; call after feeding it from outside. */
+void datapath_drain(struct datapath *d);
+
+/* A WireGuard datagram that came by another way (a relay). Its bytes are changed. */
+void datapath_recv(struct datapath *d, const struct wg_path *from, uint8_t *bytes, size_t n);
+/* Bytes out of the tunnel's own socket (path discovery). -errno */
+NODISCARD int datapath_send_raw(struct datapath *d, const struct addr *to, struct span bytes);
+/* A packet to the interface, as if it came through the tunnel; not filtered. */
+void datapath_inject(struct datapath *d, struct span packet);

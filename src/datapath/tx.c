@@ -1,0 +1,245 @@
+#include <errno.h>
+#include <string.h>
+
+#include "datapath/priv.h"
+
+/* Where the packet goes; NULL: nowhere, and that has been counted and answered. */
+static struct wg_peer *route(struct datapath *d, const uint8_t *p, size_t n)
+{
+	bool v6 = p[0] >> 4 == 6;
+	struct wg_peer *peer = v6 ? wg_route6(d->dev, p + 24) : wg_route4(d->dev, p + 16);
+	struct wg_path path;
+
+	if (d->hooks.out) {
+		enum datapath_verdict v = d->hooks.out(d->hooks.ctx, peer, span(p, n));
+
+		if (v == DATAPATH_DROP)
+			wg_drop(d->dev, WG_DROP_FILTERED, 1);
+		if (v != DATAPATH_PASS)
+			return NULL;
+	}
+	if (!peer) {
+		wg_drop(d->dev, WG_DROP_NO_PEER, 1);
+		icmp_unreachable(d, span(p, n));
+		return NULL;
+	}
+	if (!wg_peer_path(d->dev, peer, &path)) {
+		wg_drop(d->dev, WG_DROP_NO_ENDPOINT, 1);
+		icmp_unreachable(d, span(p, n));
+		return NULL;
+	}
+	return peer;
+}
+
+/*
+ * RFC 6040: what the inner packet says about congestion is copied out, but a
+ * mark already made stays inside. The rest of the class is nobody's business.
+ */
+static uint8_t outer_tos(const uint8_t *p)
+{
+	uint8_t ecn = (p[0] >> 4 == 6 ? p[1] >> 4 : p[1]) & 3;
+
+	return ecn == 3 ? 2 : ecn;
+}
+
+/* The next packet's place in the slab, behind its header; NULL: flush first. */
+static uint8_t *slot(struct tx *t, size_t room)
+{
+	if (t->n == AEAD_BATCH_MAX || t->used + room + WG_PADDING + WG_DATA_OVERHEAD > TX_SLAB)
+		return NULL;
+	return t->slab + t->used + WG_DATA_HEADER;
+}
+
+static void add(struct datapath *d, uint8_t *at, size_t n)
+{
+	struct tx *t = &d->tx;
+	size_t padded = wg_padded_len(n, d->mtu);
+
+	memset(at + n, 0, padded - n);
+	t->msgs[t->n] = (struct aead_msg){ .p = at, .n = (uint32_t)padded };
+	t->plain[t->n++] = (uint32_t)n;
+	t->used += padded + WG_DATA_OVERHEAD;
+}
+
+static void begin(struct datapath *d, struct wg_peer *peer, uint8_t tos)
+{
+	struct tx *t = &d->tx;
+
+	if (t->peer && (t->peer != peer || t->tos != tos))
+		tx_flush(d);
+	t->peer = peer;
+	t->tos = tos;
+}
+
+void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
+{
+	struct offload_cut cut;
+
+	if (offload_cut_begin(&cut, frame, n) < 0) {
+		wg_drop(d->dev, WG_DROP_NOT_IP, 1);
+		return;
+	}
+
+	struct wg_peer *peer = route(d, cut.p, cut.n);
+
+	if (!peer)
+		return;
+	begin(d, peer, outer_tos(cut.p));
+	for (size_t room; (room = offload_cut_room(&cut)) > 0;) {
+		uint8_t *at = slot(&d->tx, room);
+
+		if (!at) {
+			tx_flush(d);
+			begin(d, peer, outer_tos(cut.p));
+			at = slot(&d->tx, room);
+		}
+		add(d, at, offload_cut_next(&cut, at));
+	}
+}
+
+void tx_unstaged(struct datapath *d, struct wg_peer *p, struct span packet)
+{
+	uint8_t *at;
+
+	begin(d, p, outer_tos(packet.p));
+	at = slot(&d->tx, packet.n);
+	if (!at) {
+		tx_flush(d);
+		begin(d, p, outer_tos(packet.p));
+		at = slot(&d->tx, packet.n);
+	}
+	memcpy(at, packet.p, packet.n);
+	add(d, at, packet.n);
+}
+
+static void stage(struct datapath *d)
+{
+	struct tx *t = &d->tx;
+
+	for (size_t i = 0; i < t->n; i++)
+		wg_stage(d->dev, d->now, t->peer, span(t->msgs[i].p, t->plain[i]));
+}
+
+static void seal(struct tx *t, struct wg_keypair *keys, uint64_t first)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		t->msgs[i].counter = first + i;
+		wg_data_header(t->msgs[i].p - WG_DATA_HEADER, keys->remote_index, first + i);
+	}
+	if (!keys->send.backend)
+		aead_key_init(&keys->send, keys->send_key);
+	aead_batch_seal(&keys->send, t->msgs, t->n);
+}
+
+/* Runs of one length, the last of a run perhaps shorter, as the sockets take them. */
+static size_t make_runs(struct tx *t, const struct wg_path *path)
+{
+	struct udp_frame *run = NULL;
+	size_t n = 0;
+	bool open = false;
+
+	for (size_t i = 0; i < t->n; i++) {
+		uint32_t len = t->msgs[i].n + WG_DATA_OVERHEAD;
+
+		if (!open || len > run->seg || run->n + len > UDP_FRAME_MAX) {
+			run = &t->runs[n++];
+			*run = (struct udp_frame){ .p = t->msgs[i].p - WG_DATA_HEADER,
+				                   .seg = (uint16_t)len,
+				                   .tos = t->tos,
+				                   .remote = path->remote,
+				                   .local = path->local,
+				                   .ifindex = path->ifindex };
+		}
+		run->n += len;
+		open = len == run->seg;
+	}
+	return n;
+}
+
+static void relay(struct datapath *d, const struct wg_path *path)
+{
+	struct tx *t = &d->tx;
+
+	if (!d->hooks.relay)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		d->hooks.relay(
+			d->hooks.ctx, path,
+			span(t->msgs[i].p - WG_DATA_HEADER, t->msgs[i].n + WG_DATA_OVERHEAD));
+}
+
+/* Bytes that went. */
+static uint64_t transmit(struct datapath *d, const struct wg_path *path)
+{
+	struct tx *t = &d->tx;
+	int error;
+
+	if (path->relay) {
+		relay(d, path);
+		return t->used;
+	}
+	if (!d->udp)
+		return 0;
+
+	size_t runs = make_runs(t, path), went = udp_send(d->udp, t->runs, runs, &error);
+
+	if (!ip_is_zero(&path->local) && ip_is_zero(&t->runs[0].local))
+		wg_forget_locals(d->dev);
+	if (went == t->n)
+		return t->used;
+	wg_drop(d->dev, WG_DROP_SEND_FAILED, t->n - went);
+	return t->used / t->n * went;
+}
+
+void tx_flush(struct datapath *d)
+{
+	struct tx *t = &d->tx;
+	struct wg_keypair *keys;
+	struct wg_path path;
+	uint64_t first;
+
+	if (!t->peer)
+		return;
+	if (t->n == 0)
+		goto out;
+	if (!wg_peer_path(d->dev, t->peer, &path)) {
+		wg_drop(d->dev, WG_DROP_NO_ENDPOINT, t->n);
+		goto out;
+	}
+	if (wg_send_begin(d->dev, d->now, t->peer, (unsigned)t->n, &keys, &first) < 0) {
+		stage(d);
+		goto out;
+	}
+	seal(t, keys, first);
+	wg_send_done(d->dev, d->now, t->peer, transmit(d, &path));
+out:
+	t->peer = NULL;
+	t->n = 0;
+	t->used = 0;
+}
+
+int tx_send(struct datapath *d, const struct wg_path *path, uint8_t tos, struct span bytes)
+{
+	uint8_t copy[TX_CONTROL_MAX];
+	struct udp_frame f = { .p = copy,
+		               .n = (uint32_t)bytes.n,
+		               .seg = (uint16_t)bytes.n,
+		               .tos = tos,
+		               .remote = path->remote,
+		               .local = path->local,
+		               .ifindex = path->ifindex };
+	int error = -ENETDOWN;
+
+	if (path->relay) {
+		if (d->hooks.relay)
+			d->hooks.relay(d->hooks.ctx, path, bytes);
+		return 0;
+	}
+	if (bytes.n > sizeof(copy))
+		return -EMSGSIZE;
+	memcpy(copy, bytes.p, bytes.n);
+	if (d->udp && udp_send(d->udp, &f, 1, &error) == 1)
+		return 0;
+	wg_drop(d->dev, WG_DROP_SEND_FAILED, 1);
+	return error;
+}
