@@ -1,0 +1,152 @@
+#pragma once
+/*
+ * Inside of paths.h: shared by paths.c (peers, choice, timers), paths_disco.c
+ * (messages in and out) and paths_score.c (which way is better). Nobody else.
+ */
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "path/paths.h"
+
+/* A ping of ours on the way. */
+struct path_ping {
+	struct disco_txid txid;
+	struct path_via via;
+	int region; /* over DERP */
+	mono sent;
+	uint16_t mtu;
+	uint64_t token; /* asked for by a person; 0: ours */
+};
+
+struct candidate {
+	struct addr addr;
+	bool from_map;   /* control lists it */
+	mono from_cmm;   /* when a call-me-maybe last listed it; 0: none */
+	mono heard_ping; /* when a ping last came from it; 0: never */
+	struct disco_txid heard_txid;
+	mono last_ping; /* ours; 0: never */
+	mono last_pong;
+	int64_t latency_us; /* of the last pong; 0: none */
+};
+
+struct best {
+	struct path_via via;
+	int64_t latency_us;
+	uint16_t mtu;
+	bool set;
+};
+
+/* One of a peer's two disco keys: from control, from inside the tunnel. */
+struct disco_slot {
+	struct disco_pub pub;
+	bool set;
+	bool shared_ready;
+	struct box_shared shared;
+	struct map_node by_disco;
+	struct path_peer *peer;
+};
+
+enum { SLOT_CONTROL, SLOT_TUNNEL, SLOTS };
+
+struct path_peer {
+	struct map_node by_node;
+	struct link link;
+	struct node_pub node;
+	void *user;
+	int home, last_region; /* last_region: where it was last heard over DERP */
+	bool wg_only;
+	struct disco_slot slots[SLOTS];
+	unsigned active; /* the slot that is sent with */
+	VEC(struct candidate) candidates;
+	VEC(struct path_ping) pings;
+	struct best best;
+	mono trust_until;
+	mono last_sent, last_heard, last_full_ping;
+	mono unanswered;     /* since when data goes out and nothing comes back; 0: it does */
+	bool doubted;        /* a ping went out to settle it */
+	mono heartbeat;      /* when the next is due; MONO_NEVER: idle */
+	bool want_cmm;       /* waits for fresh endpoints of our own */
+	unsigned cmm_budget; /* handled in this second */
+	unsigned probe_budget;
+	mono budget_since;
+	struct heap_node timer;
+	struct path_choice told; /* what CHANGED last announced */
+};
+
+/* An address a peer was proved to have, for attribution. */
+struct address {
+	struct map_node node;
+	struct path_via via;
+	struct path_peer *peer;
+};
+
+struct path_queued {
+	struct link link;
+	struct paths_out out;
+	uint8_t *bytes;
+};
+
+struct paths {
+	struct paths_cfg cfg;
+	struct disco_pub self_disco;
+	struct map by_node, by_disco, by_address;
+	struct link peers;
+	struct heap timers;
+	struct link outs;
+	struct path_queued *given;
+	struct addr own[PATHS_OWN_ENDPOINTS_MAX];
+	size_t n_own;
+	mono own_at; /* 0: never */
+	bool asked_endpoints;
+	uint64_t drops[PATHS_DROPS];
+};
+
+enum {
+	FRESH_US = 27000000,
+	PING_GAP_US = 5000000,
+	UPGRADE_US = 60000000,
+	GOOD_LATENCY_US = 5000,
+	LEARNT_US = 45000000,
+	BUDGET_US = 1000000,
+	CMM_A_SECOND = 2,
+	PROBES_A_SECOND = 40, /* towards addresses that a peer named */
+	DOUBT_US = 1500000,   /* of data without an answer: ask the path */
+	DEAD_US = 3500000,    /* without an answer to that either: trust it no more */
+};
+
+static inline bool never(mono t)
+{
+	return t.us == 0;
+}
+
+static inline void path_proved(struct path_peer *peer)
+{
+	peer->unanswered = (mono){ 0 };
+	peer->doubted = false;
+}
+
+/* paths_score.c */
+bool path_better(const struct best *a, const struct best *b);
+
+/* paths_disco.c */
+struct path_queued *paths_put(struct paths *p, enum paths_act act, struct path_peer *peer,
+                              struct span bytes);
+const struct box_shared *path_slot_key(struct paths *p, struct disco_slot *s);
+bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const struct path_via *via,
+                    int region, uint64_t token, size_t size);
+void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer);
+
+/* paths.c */
+struct candidate *path_candidate(struct paths *p, mono now, struct path_peer *peer,
+                                 const struct addr *addr, bool add);
+void path_full_ping(struct paths *p, mono now, struct path_peer *peer, bool after_cmm);
+void path_remember_address(struct paths *p, struct path_peer *peer, const struct path_via *via);
+void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_best);
+void path_set_best(struct paths *p, struct path_peer *peer, const struct best *best);
+void path_update(struct paths *p, mono now, struct path_peer *peer);
+bool path_spend(struct path_peer *peer, mono now, unsigned *budget, unsigned allowed);
+static inline bool path_trusted(const struct path_peer *peer, mono now)
+{
+	return peer->best.set && mono_before(now, peer->trust_until);
+}
