@@ -175,6 +175,26 @@ static bool learn_source(struct paths *p, mono now, struct path_peer *peer,
 	return again;
 }
 
+/*
+ * A ping came through from there, so a ping of ours gets through to there: an
+ * earlier one may have died at a NAT that was not open yet.
+ */
+static void ping_back(struct paths *p, mono now, struct path_peer *peer, const struct path_via *via)
+{
+	struct candidate *c = path_candidate(p, now, peer, &via->addr, false);
+
+	if (!c || path_trusted(peer, now) || peer->heartbeat.us == MONO_NEVER.us)
+		return;
+	if (!never(c->last_back) && mono_since(c->last_back, now) < BACK_GAP_US)
+		return;
+	if (!path_spend(peer, now, &peer->probe_budget, PROBES_A_SECOND)) {
+		p->drops[PATHS_DROP_RATE]++;
+		return;
+	}
+	c->last_back = c->last_ping = now;
+	(void)path_send_ping(p, now, peer, via, 0, 0, 0);
+}
+
 static void on_ping(struct paths *p, mono now, struct path_peer *peer, struct disco_slot *slot,
                     const struct disco_msg *m, const struct path_from *from, bool sure)
 {
@@ -183,12 +203,8 @@ static void on_ping(struct paths *p, mono now, struct path_peer *peer, struct di
 	if (!from->region && !from->via.vni && learn_source(p, now, peer, m, &from->via.addr))
 		return;
 	send_pong(p, peer, slot, m, from);
-	/*
-	 * It pings us from an address we have not proved: our own ping now opens the
-	 * way in the other direction, which a hard NAT on its side needs.
-	 */
-	if (!from->region && !path_trusted(peer, now) && peer->heartbeat.us != MONO_NEVER.us)
-		path_full_ping(p, now, peer, true);
+	if (!from->region && !from->via.vni)
+		ping_back(p, now, peer, &from->via);
 }
 
 static void on_call_me_maybe(struct paths *p, mono now, struct path_peer *peer,

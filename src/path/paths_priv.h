@@ -26,6 +26,7 @@ struct candidate {
 	mono heard_ping; /* when a ping last came from it; 0: never */
 	struct disco_txid heard_txid;
 	mono last_ping; /* ours; 0: never */
+	mono last_back; /* ... sent because one came from it */
 	mono last_pong;
 	int64_t latency_us; /* of the last pong; 0: none */
 };
@@ -105,6 +106,7 @@ struct paths {
 enum {
 	FRESH_US = 27000000,
 	PING_GAP_US = 5000000,
+	BACK_GAP_US = 1000000,
 	UPGRADE_US = 60000000,
 	GOOD_LATENCY_US = 5000,
 	LEARNT_US = 45000000,
