@@ -279,6 +279,7 @@ struct node *node_new(void)
 	struct node *n = mem_new(struct node);
 
 	n->refs = 1;
+	n->cache = mem_new(struct peer_cache);
 	n->authorized = true;
 	n->hostname = str_dup("");
 	n->given_name = str_dup("");
@@ -293,6 +294,7 @@ struct node *node_clone(const struct node *n)
 
 	c->by_id = c->by_key = c->by_machine = c->by_name = c->by_ip4 = c->by_ip6 = none;
 	c->refs = 1;
+	c->cache = mem_new(struct peer_cache);
 	c->hostname = str_dup(n->hostname);
 	c->given_name = str_dup(n->given_name);
 	c->hostinfo = str_dup(n->hostinfo);
@@ -328,6 +330,8 @@ void node_unref(struct node *n)
 	prefixes_done(&n->approved);
 	prefixes_done(&n->advertised);
 	endpoints_done(&n->endpoints);
+	free(n->cache->json);
+	free(n->cache);
 	free(n);
 }
 

@@ -102,6 +102,13 @@ enum register_method {
 const char *register_method_text(enum register_method m); /* "authkey", "cli", "oidc", "" */
 enum register_method register_method_parse(struct span text);
 
+/* The node as its peers see it, encoded; the map's (mapjson.h). Of one record, and gone with it. */
+struct peer_cache {
+	uint64_t version;
+	size_t n;
+	void *json;
+};
+
 struct node {
 	struct map_node by_id, by_key, by_machine, by_name, by_ip4, by_ip6; /* the state's */
 	unsigned refs;
@@ -137,6 +144,7 @@ struct node {
 	/* Not stored. */
 	bool online;
 	uint64_t version; /* the journal's number of its last change */
+	struct peer_cache *cache;
 };
 
 struct node *node_new(void);

@@ -232,8 +232,7 @@ struct node_report {
 	struct span hostinfo;
 	unsigned capver;
 };
-NODISCARD int state_node_report(struct state *st, uint64_t id, const struct node_report *report,
-                                wall now);
+NODISCARD int state_node_report(struct state *st, uint64_t id, const struct node_report *report);
 /* Presence. Unknown ids are ignored. */
 void state_node_online(struct state *st, uint64_t id, bool online, wall now);
 /* The result of a route probe. */

@@ -161,7 +161,7 @@ static void take_endpoints(struct node *n, const struct endpoints *e)
 			vec_push(&n->endpoints, e->v[i]);
 }
 
-int state_node_report(struct state *st, uint64_t id, const struct node_report *report, wall now)
+int state_node_report(struct state *st, uint64_t id, const struct node_report *report)
 {
 	const struct node *old = state_node(st, id);
 
@@ -183,7 +183,6 @@ int state_node_report(struct state *st, uint64_t id, const struct node_report *r
 		state_give_name(st, next);
 	if (!prefixes_eq(&old->advertised, &next->advertised))
 		(void)state_approve_by_policy(st, next);
-	next->last_seen = now;
 
 	unsigned what = diff_report(old, next);
 

@@ -9,8 +9,15 @@ static void count_change(void *arg, const struct change *c)
 {
 	struct tailnet *t = arg;
 
-	(void)c;
 	t->changes++;
+	if (t->listener)
+		t->listener(t->listener_arg, c);
+}
+
+void tailnet_listen(struct tailnet *t, void (*fn)(void *arg, const struct change *c), void *arg)
+{
+	t->listener = fn;
+	t->listener_arg = arg;
 }
 
 static bool may_tag(void *arg, const struct user *u, const struct texts *tags, const char *tag)

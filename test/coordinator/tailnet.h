@@ -10,11 +10,15 @@ struct tailnet {
 	wall now;
 	unsigned changes;
 	uint64_t ann, bob; /* users */
+	void (*listener)(void *arg, const struct change *c);
+	void *listener_arg;
 };
 
 /* path NULL: in memory. Users are made when there are none. */
 void tailnet_open(struct tailnet *t, const char *path);
 void tailnet_close(struct tailnet *t);
+/* Is told about every change from here on. */
+void tailnet_listen(struct tailnet *t, void (*fn)(void *arg, const struct change *c), void *arg);
 
 /* A claim of machine number n with its first key; the text of its Hostinfo names it "host-n". */
 struct node_claim tailnet_claim(unsigned n, char hostinfo[static 128]);

@@ -186,7 +186,7 @@ static void what_was_answered_survives_a_restart(void)
 
 	CHECK(tailnet_join(&t, 4, key) != NULL);
 	CHECK_OK(prefixes_split(&routes, SPAN_LIT("10.1.0.0/16")));
-	CHECK_OK(state_node_report(t.st, 1, &report, t.now));
+	CHECK_OK(state_node_report(t.st, 1, &report));
 	CHECK_OK(state_node_approve_routes(t.st, 1, &routes, t.now, "test"));
 	CHECK_OK(state_flush(t.st));
 	tailnet_close(&t);
@@ -238,10 +238,10 @@ static void an_administrators_name_sticks_when_the_hostname_changes(void)
 	CHECK_EQ(state_node_rename(t.st, 1, SPAN_LIT("Bad_Name"), t.now, "test", &why),
 	         ERR_MALFORMED);
 	CHECK_OK(state_node_rename(t.st, 1, SPAN_LIT("desk"), t.now, "test", &why));
-	CHECK_OK(state_node_report(t.st, 1, &report, t.now));
+	CHECK_OK(state_node_report(t.st, 1, &report));
 	CHECK_STR(state_node(t.st, 1)->given_name, "desk");
 	CHECK_STR(state_node(t.st, 1)->hostname, "Other");
-	CHECK_OK(state_node_report(t.st, 2, &report, t.now));
+	CHECK_OK(state_node_report(t.st, 2, &report));
 	CHECK_STR(state_node(t.st, 2)->given_name, "other");
 	tailnet_close(&t);
 }
@@ -259,7 +259,7 @@ static void an_unchanged_report_is_no_change(void)
 	(void)tailnet_join(&t, 1, key);
 	unsigned before = t.changes;
 
-	CHECK_OK(state_node_report(t.st, 1, &report, t.now));
+	CHECK_OK(state_node_report(t.st, 1, &report));
 	CHECK_EQ(t.changes, before);
 	tailnet_close(&t);
 }
@@ -276,7 +276,7 @@ static void routes_fail_over_and_stay_where_they_are_when_the_first_returns(void
 
 	for (unsigned i = 1; i <= 2; i++) {
 		(void)tailnet_join(&t, i, key);
-		CHECK_OK(state_node_report(t.st, i, &report, t.now));
+		CHECK_OK(state_node_report(t.st, i, &report));
 		state_node_online(t.st, i, true, t.now);
 	}
 	CHECK_EQ(routes_primary(state_routes(t.st), &p), 1);
