@@ -89,17 +89,15 @@ static void member(struct buf *out, const char *name)
 	buf_fmt(out, "\"%s\":", name);
 }
 
+/* Some node whose owner the client was told of, and that is still in the map, has it. */
 static bool owner_known(const struct state *st, const struct view *from, const struct view *to,
-                        uint64_t owner, uint64_t self)
+                        const struct merged *m, uint64_t owner)
 {
-	const struct node *me = state_node(st, self);
-
-	if (me && mapjson_owner(me) == owner)
-		return true;
 	for (size_t i = 0; i < from->n; i++) {
 		const struct node *n = state_node(st, from->ids[i]);
 
-		if (n && mapjson_owner(n) == owner && (from == to || view_has(to, n->id)))
+		if (n && mapjson_owner(n) == owner && (from == to || view_has(to, n->id)) &&
+		    !(merged_what(m, n->id) & NODE_OWNER))
 			return true;
 	}
 	return false;
@@ -137,7 +135,7 @@ static void put_profiles(struct builder *b)
 		uint64_t owner = n ? mapjson_owner(n) : 0;
 
 		if (n && !node_ids_has(&owners, owner) &&
-		    !owner_known(st, b->from, b->to, owner, b->viewer->id))
+		    !owner_known(st, b->from, b->to, b->merged, owner))
 			node_ids_add(&owners, owner);
 	}
 	for (size_t i = 0; i < b->out->full.n; i++) {

@@ -217,8 +217,17 @@ static void put_self(struct mapsess *s, const struct map_world *w, const struct 
 {
 	struct buf text = { 0 };
 
+	uint64_t before = s->attr_sum;
+
 	mapjson_self(w, n, &text);
 	if_differs(out, "Node", &text, &s->attr_sum);
+	if (s->attr_sum != before) {
+		/* It may belong to somebody else now. */
+		buf_add_str(&text, "[");
+		mapjson_profile(w->st, mapjson_owner(n), &text);
+		buf_add_str(&text, "]");
+		member(out, "UserProfiles", buf_span(&text));
+	}
 	s->self_dirty = false;
 	buf_done(&text);
 }

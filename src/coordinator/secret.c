@@ -89,7 +89,7 @@ static enum secret_verdict verify_bcrypt(struct span secret, const char *hash)
 {
 	struct crypt_data *data = mem_new(struct crypt_data);
 	char *plain = span_dup(secret);
-	const char *got = crypt_r(plain, hash, data);
+	const char *got = crypt_rn(plain, hash, data, (int)sizeof(*data));
 	size_t n = strlen(hash);
 	bool same = got && strlen(got) == n && ct_eq(got, hash, n);
 

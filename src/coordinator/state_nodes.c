@@ -186,6 +186,12 @@ int state_node_report(struct state *st, uint64_t id, const struct node_report *r
 
 	unsigned what = diff_report(old, next);
 
+	if (what & NODE_NAME) {
+		/* Unique in the store too: written before anybody can take the old name. */
+		struct command c = { .node = TAKE(next), .what = what };
+
+		return state_apply(st, &c);
+	}
 	if (what || !same_netinfo(old, next))
 		state_apply_soft(st, TAKE(next), what);
 	return 0;
