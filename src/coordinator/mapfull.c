@@ -12,6 +12,7 @@ void image_unref(struct image *i)
 	for (size_t k = 0; k < i->chunks.n; k++)
 		piece_unref(i->chunks.v[k]);
 	vec_done(&i->chunks);
+	vec_done(&i->owners);
 	view_unref(i->view);
 	free(i);
 }
@@ -31,6 +32,16 @@ static void put_chunk(const struct map_world *w, const struct view *v, size_t ch
 	}
 }
 
+static void collect_owners(const struct state *st, const struct view *v, struct node_ids *owners)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const struct node *n = state_node(st, v->ids[i]);
+
+		if (n)
+			node_ids_add(owners, mapjson_owner(n));
+	}
+}
+
 static struct image *image_new(struct maphub *h, struct view *view, const struct node *viewer,
                                enum piece_form form, wall now)
 {
@@ -41,6 +52,7 @@ static struct image *image_new(struct maphub *h, struct view *view, const struct
 	i->view = view_ref(view);
 	i->seq = state_seq(h->st);
 	i->form = form;
+	collect_owners(h->st, view, &i->owners);
 	for (size_t k = 0; k * IMAGE_CHUNK < view->n; k++) {
 		buf_clear(&h->scratch);
 		put_chunk(&w, view, k, viewer, 0, &h->scratch);
@@ -82,25 +94,18 @@ static size_t place_in(const struct view *v, uint64_t id)
 	return 0;
 }
 
-static void put_profiles(const struct map_world *w, const struct view *v, const struct node *self,
+static void put_profiles(const struct map_world *w, const struct image *i, const struct node *self,
                          struct buf *out)
 {
-	struct node_ids owners = { 0 };
-
-	node_ids_add(&owners, mapjson_owner(self));
-	for (size_t i = 0; i < v->n; i++) {
-		const struct node *n = state_node(w->st, v->ids[i]);
-
-		if (n)
-			node_ids_add(&owners, mapjson_owner(n));
-	}
-	buf_add_str(out, ",\"UserProfiles\":");
-	for (size_t i = 0; i < owners.n; i++) {
-		buf_add_str(out, i ? "," : "[");
-		mapjson_profile(w->st, owners.v[i], out);
+	buf_add_str(out, ",\"UserProfiles\":[");
+	mapjson_profile(w->st, mapjson_owner(self), out);
+	for (size_t k = 0; k < i->owners.n; k++) {
+		if (i->owners.v[k] == mapjson_owner(self))
+			continue;
+		buf_add_str(out, ",");
+		mapjson_profile(w->st, i->owners.v[k], out);
 	}
 	buf_add_str(out, "]");
-	vec_done(&owners);
 }
 
 static uint64_t sum_of(struct span s)
@@ -133,7 +138,7 @@ static void put_judged(struct mapsess *s, const struct map_world *w, const struc
 }
 
 static void put_own_part(struct mapsess *s, const struct map_world *w, const struct node *n,
-                         const struct view *v, struct buf *out)
+                         const struct image *i, struct buf *out)
 {
 	const struct maphub *h = s->hub;
 	char time[TIME_TEXT_MAX];
@@ -151,7 +156,7 @@ static void put_own_part(struct mapsess *s, const struct map_world *w, const str
 	if (h->dns)
 		buf_fmt(out, ",\"DNSConfig\":%s", h->dns);
 	put_judged(s, w, n, out);
-	put_profiles(w, v, n, out);
+	put_profiles(w, i, n, out);
 }
 
 /*
@@ -195,7 +200,7 @@ int mapfull_build(struct mapsess *s, const struct node *n, wall now, struct mapm
 
 	mapmsg_add(ret, piece_ref(h->derp_piece[s->form]));
 	buf_clear(&h->scratch);
-	put_own_part(s, &w, n, i->view, &h->scratch);
+	put_own_part(s, &w, n, i, &h->scratch);
 	put_peers(s, &w, i, n, ret);
 	s->seq = i->seq;
 	view_unref(s->view);

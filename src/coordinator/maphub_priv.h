@@ -31,6 +31,7 @@ struct image {
 	struct view *view;
 	uint64_t seq;
 	enum piece_form form;
+	struct node_ids owners;
 	VEC(struct piece *) chunks; /* each ",{...},{...}" of up to IMAGE_CHUNK nodes */
 };
 enum { IMAGE_CHUNK = 64 };
