@@ -83,9 +83,7 @@ static int set_files(posix_spawn_file_actions_t *fa, const struct proc_cmd *cmd,
 
 	if (e->in[0] >= 0)
 		r |= posix_spawn_file_actions_adddup2(fa, e->in[0], 0);
-	else if (cmd->input_fd)
-		r |= posix_spawn_file_actions_adddup2(fa, cmd->input_fd, 0);
-	else
+	else if (!(cmd->flags & PROC_STDIN))
 		r |= posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY, 0);
 	if (e->out[1] >= 0)
 		r |= posix_spawn_file_actions_adddup2(fa, e->out[1], 1);

@@ -25,14 +25,14 @@ enum proc_flags {
 	PROC_ENV = 1,      /* the child has our environment and is found by our PATH */
 	PROC_TTY = 2,      /* output that is not kept goes where ours goes, else to /dev/null */
 	PROC_WITH_ERR = 4, /* standard error is kept together with standard output */
+	PROC_STDIN = 8,    /* without input: reads our standard input, else /dev/null */
 };
 
 struct proc_cmd {
 	const char *const *argv; /* ends with NULL; argv[0] by name or by absolute path */
-	struct span input;       /* its standard input; empty: /dev/null */
+	struct span input;       /* its standard input */
 	unsigned flags;
 	int64_t limit_us; /* killed after this long; 0: PROC_LIMIT_US, -1: no limit */
-	int input_fd;     /* if not 0: its standard input, in place of `input` */
 };
 
 /*
