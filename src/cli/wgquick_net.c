@@ -312,15 +312,33 @@ void quick_nft_text(struct buf *out, const char *name, bool ip6, uint32_t mark,
 	        pf, name);
 }
 
+struct live {
+	int index;
+	VEC(struct prefix) list;
+};
+
+static int see_live(void *arg, const struct rtnl_addr *a)
+{
+	struct live *l = arg;
+
+	if (a->index == l->index)
+		vec_push(&l->list, a->prefix);
+	return 0;
+}
+
 static int add_firewall(struct quick *q, bool ip6, uint32_t mark)
 {
 	AUTO_DONE(buf) struct buf text = { 0 }, said = { 0 };
+	struct live live = { .index = q->link.index };
+	int r = rtnl_addr_each(q->nl, see_live, &live);
 
-	quick_nft_text(&text, q->name, ip6, mark, q->conf.quick.addresses.v,
-	               q->conf.quick.addresses.n);
+	/* Also those that a hook or the kernel added. */
+	quick_nft_text(&text, q->name, ip6, mark, live.list.v, live.list.n);
+	vec_done(&live.list);
+	if (r < 0)
+		return quick_fail(q, r, "cannot read the addresses");
 	quick_say(q, "nft -f -");
-
-	int r = nft_apply(buf_span(&text), &said);
+	r = nft_apply(buf_span(&text), &said);
 
 	if (r == -ENOENT)
 		return quick_fail(q, r,
