@@ -449,6 +449,7 @@ int js_rd_next_key(struct js_rd *r, struct span *ret_key)
 		return e;
 	if (ahead(r) != '"')
 		return js_rd_fail(r, ERR_MALFORMED, "expected a name in quotes");
+	r->key_at = r->at;
 	e = js_rd_string_view(r, ret_key);
 	if (e < 0)
 		return e;

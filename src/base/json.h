@@ -48,6 +48,7 @@ struct js_rd {
 	struct arena *arena;
 	size_t budget; /* bytes of arena this text may still take */
 	unsigned depth;
+	size_t key_at;   /* where the name read last begins, its quote included */
 	bool refuse_dup; /* a name twice in one object is an error */
 	int err;         /* 0, ERR_MALFORMED, ERR_LIMIT */
 	const char *why; /* static text, set with err */
@@ -98,6 +99,7 @@ struct js {
 	bool truth;       /* JS_BOOL */
 	uint32_t n;       /* members of an array or object */
 	size_t at;        /* where it begins in the text; a member's value, not its name */
+	size_t key_at;    /* a member: where its name begins */
 	struct span key;  /* a member's name; p is NULL elsewhere */
 	struct span text; /* a string's value, a number's text */
 	struct js *first, *next;

@@ -15,10 +15,13 @@ static int read_members(struct js_rd *r, struct js *v)
 	int e = js_rd_enter(r, v->kind);
 
 	while (e >= 0 && (e = object ? js_rd_next_key(r, &key) : js_rd_next(r)) > 0) {
+		size_t key_at = r->key_at;
+
 		e = read_value(r, tail);
 		if (e < 0)
 			break;
 		(*tail)->key = key;
+		(*tail)->key_at = key_at;
 		tail = &(*tail)->next;
 		v->n++;
 	}
