@@ -134,6 +134,23 @@ bool pol_sees(const struct pol_engine *e, uint64_t a, uint64_t b)
 	return x && y && x != y && (self_sees(x, y) || classes_see(e, x->class, y->class));
 }
 
+uint64_t pol_class_key(const struct pol_engine *e, uint64_t id)
+{
+	const struct enode *n = engine_node(e, id);
+	uint64_t parts[3];
+
+	if (!n)
+		return 0;
+	/* The class by its bits, as its address may be another's tomorrow. */
+	parts[0] = n->class->by_bits.hash ^ n->class->self_any;
+	parts[1] = e->any_self ? n->n.user : 0;
+	/* Routers of one site see one another's routes. */
+	parts[2] = n->n.n_routes ? map_hash(&e->classes, n->n.routes,
+	                                    n->n.n_routes * sizeof(*n->n.routes))
+	                         : 0;
+	return map_hash(&e->classes, parts, sizeof(parts)) | 1;
+}
+
 void pol_peers(const struct pol_engine *e, uint64_t id, struct pol_ids *ret)
 {
 	const struct enode *n = engine_node(e, id);

@@ -103,6 +103,13 @@ size_t pol_engine_classes(const struct pol_engine *e);
 /* Is each in the other's map? Symmetric; false for a node itself and for unknown ids. */
 bool pol_sees(const struct pol_engine *e, uint64_t a, uint64_t b);
 
+/*
+ * Nodes with one key see the same nodes and are seen by the same, all of each
+ * other or none, and are shown the same routes. Keys of two engines do not compare.
+ * Never 0 but for unknown ids.
+ */
+uint64_t pol_class_key(const struct pol_engine *e, uint64_t id);
+
 struct pol_ids {
 	uint64_t *v;
 	size_t n, cap;
