@@ -1,0 +1,174 @@
+"""Namespaces, links and programs for tests with real peers, and TAP output.
+
+A test is a function decorated with @test("sentence that is true when it passes"); run_tests() runs them
+in order and prints TAP. Everything a Lab made is undone when it is closed, also after a failure.
+
+Names are made unique by the process id, as /var/run/wireguard is shared by all namespaces.
+"""
+import atexit, os, shutil, signal, subprocess, sys, time, traceback
+
+PEERS = os.environ.get('FAIRLEAD_PEERS', '/var/cache/fairlead-peers/bin')
+BUILD = os.environ.get('FAIRLEAD_BUILD', 'build')
+
+
+class Failure(Exception):
+    pass
+
+
+class Skip(Exception):
+    pass
+
+
+def peer(name):
+    """The path of a real peer; skips the test (or fails, with FAIRLEAD_REQUIRE_PEERS=1) if it is missing."""
+    path = os.path.join(PEERS, name)
+    if os.access(path, os.X_OK):
+        return path
+    if os.environ.get('FAIRLEAD_REQUIRE_PEERS') == '1':
+        raise Failure(f'{path} is missing')
+    raise Skip(f'{path} is missing')
+
+
+def tool(name):
+    """The path of a program of the system, as peer()."""
+    path = shutil.which(name)
+    if path:
+        return path
+    if os.environ.get('FAIRLEAD_REQUIRE_PEERS') == '1':
+        raise Failure(f'{name} is not installed')
+    raise Skip(f'{name} is not installed')
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def wait_until(condition, what, seconds=10.0, step=0.05):
+    """The first true value of condition(); a failure if there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f'not within {seconds} s: {what}')
+        time.sleep(step)
+
+
+def command(args, ns=None, stdin=None, ok=True, timeout=30):
+    """Runs a command (a list) and gives its output; a failure if it fails and ok is true."""
+    if ns:
+        args = ['ip', 'netns', 'exec', ns] + args
+    r = subprocess.run(args, input=stdin, capture_output=True, text=True, timeout=timeout)
+    if ok and r.returncode:
+        raise Failure(f"{' '.join(args)}: {r.stderr.strip() or r.stdout.strip() or r.returncode}")
+    return r
+
+
+class Lab:
+    """Namespaces and what runs in them. Use as: with Lab('name') as lab: ..."""
+
+    def __init__(self, name):
+        self.tag = f'{os.getpid() % 10000}'
+        self.name = name
+        self.namespaces, self.processes = [], []
+        atexit.register(self.close)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def namespace(self, name):
+        ns = f'fl-{self.name}-{self.tag}-{name}'
+        command(['ip', 'netns', 'add', ns])
+        self.namespaces.append(ns)
+        self.ip(ns, 'link', 'set', 'lo', 'up')
+        return ns
+
+    def ip(self, ns, *args, ok=True):
+        return command(['ip', '-n', ns] + list(args), ok=ok)
+
+    def veth(self, a, name_a, addresses_a, b, name_b, addresses_b):
+        """A wire between two namespaces."""
+        command(['ip', 'link', 'add', name_a, 'netns', a, 'type', 'veth', 'peer', 'name', name_b, 'netns', b])
+        for ns, name, addresses in ((a, name_a, addresses_a), (b, name_b, addresses_b)):
+            for address in addresses:
+                self.address(ns, name, address)
+            self.ip(ns, 'link', 'set', name, 'up')
+
+    def address(self, ns, dev, address):
+        nodad = ['nodad'] if ':' in address else []
+        self.ip(ns, 'address', 'add', address, 'dev', dev, *nodad)
+
+    def start(self, ns, args, env=None, log=None, **kw):
+        """A program in the background; ended with the lab."""
+        out = open(log, 'w') if log else subprocess.DEVNULL
+        p = subprocess.Popen(['ip', 'netns', 'exec', ns] + args, stdin=subprocess.DEVNULL, stdout=kw.pop('stdout', out),
+                             stderr=kw.pop('stderr', out), env=dict(os.environ, **(env or {})), start_new_session=True, **kw)
+        self.processes.append(p)
+        return p
+
+    def stop(self, p, sig=signal.SIGTERM):
+        if p.poll() is None:
+            p.send_signal(sig)
+            try:
+                p.wait(3)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        if p in self.processes:
+            self.processes.remove(p)
+
+    def close(self):
+        for p in list(self.processes):
+            self.stop(p)
+        for ns in self.namespaces:
+            command(['ip', 'netns', 'del', ns], ok=False)
+        self.namespaces = []
+
+
+def key_pair():
+    private = command(['wg', 'genkey']).stdout.strip()
+    return private, command(['wg', 'pubkey'], stdin=private).stdout.strip()
+
+
+def preshared_key():
+    return command(['wg', 'genpsk']).stdout.strip()
+
+
+TESTS = []
+
+
+def test(sentence):
+    def add(fn):
+        TESTS.append((sentence, fn))
+        return fn
+    return add
+
+
+def run_tests(*args):
+    """Runs what @test collected, each with these arguments. FAIRLEAD_TEST picks by a part of the sentence."""
+    if os.geteuid() != 0:
+        print('1..0 # SKIP needs root')
+        return 0
+    only, failed, n = os.environ.get('FAIRLEAD_TEST'), 0, 0
+    for sentence, fn in TESTS:
+        if only and only not in sentence:
+            continue
+        n += 1
+        try:
+            fn(*args)
+            print(f'ok {n} - {sentence}')
+        except Skip as why:
+            print(f'ok {n} - {sentence} # SKIP {why}')
+        except Exception as e:
+            failed += 1
+            print(f'not ok {n} - {sentence}')
+            for line in (str(e) if isinstance(e, Failure) else traceback.format_exc()).splitlines():
+                print(f'# {line}')
+        sys.stdout.flush()
+    print(f'1..{n}')
+    return 1 if failed else 0

@@ -1,0 +1,490 @@
+"""The tunnel of fairlead-wg against wireguard-go, in network namespaces.
+
+      left (fairlead-wg)                      right (wireguard-go)
+   fl<tag>a 10.77.0.1, fd77::1              fl<tag>b 10.77.0.2, fd77::2
+           |                                        |
+   wire 192.168.77.1, fd00:77::1  ------  192.168.77.2, fd00:77::2
+"""
+import hashlib, os, re, socket, struct, subprocess, sys, tempfile, threading, time
+from netlab import *
+
+OURS = os.path.abspath(os.path.join(BUILD, 'src/main/fairlead-wg'))
+WIRE = {4: ('192.168.77.1', '192.168.77.2'), 6: ('fd00:77::1', 'fd00:77::2')}
+INNER = {4: ('10.77.0.1', '10.77.0.2'), 6: ('fd77::1', 'fd77::2')}
+PORT = 51820
+
+
+def wg(*args, stdin=None, ok=True):
+    return command(['wg'] + list(args), stdin=stdin, ok=ok)
+
+
+def uapi(ifname, text):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(5)
+    s.connect(f'/var/run/wireguard/{ifname}.sock')
+    s.sendall(text.encode())
+    s.shutdown(socket.SHUT_WR)
+    out = b''
+    while chunk := s.recv(65536):
+        out += chunk
+    return out.decode()
+
+
+def drops(ifname):
+    return dict((k, int(v)) for k, v in (l.split('=') for l in uapi(ifname, 'get=drops\n\n').split()) if k != 'errno')
+
+
+class Side:
+    """One end: its namespace, program, interface and key."""
+
+    def __init__(self, lab, which, program):
+        self.lab, self.which, self.program = lab, which, program
+        self.ns = lab.namespace('ab'[which])
+        self.ifname = f'fl{lab.tag}{"ab"[which]}'
+        self.private, self.public = key_pair()
+        self.process = None
+
+    def start(self):
+        self.process = self.lab.start(self.ns, [self.program, '-f', self.ifname], env={'LOG_LEVEL': 'error'})
+        wait_until(lambda: os.path.exists(f'/var/run/wireguard/{self.ifname}.sock'), 'control socket')
+        wait_until(lambda: wg('show', self.ifname, ok=False).returncode == 0, 'wg show')
+
+    def stop(self):
+        self.lab.stop(self.process)
+
+    def secret(self, text):
+        path = os.path.join(tempfile.gettempdir(), f'{self.ifname}.secret')
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), 'w') as f:
+            f.write(text + '\n')
+        return path
+
+    def set(self, *args, ok=True):
+        return wg('set', self.ifname, *args, ok=ok)
+
+    def configure(self, other, endpoint=None, psk=None):
+        self.set('private-key', self.secret(self.private), 'listen-port', str(PORT))
+        args = ['peer', other.public, 'allowed-ips', ','.join(INNER[f][other.which] for f in (4, 6))]
+        if endpoint:
+            args += ['endpoint', endpoint]
+        if psk:
+            args += ['preshared-key', self.secret(psk)]
+        self.set(*args)
+
+    def up(self, mtu=1420):
+        self.lab.address(self.ns, self.ifname, f'{INNER[4][self.which]}/24')
+        self.lab.address(self.ns, self.ifname, f'{INNER[6][self.which]}/64')
+        self.lab.ip(self.ns, 'link', 'set', 'mtu', str(mtu), 'up', 'dev', self.ifname)
+
+    def ping(self, family=4, count=1, size=56, wait=2, ok=True):
+        other = INNER[family][1 - self.which]
+        return command(['ping', '-q', '-c', str(count), '-i', '0.05', '-W', str(wait), '-s', str(size), other],
+                       ns=self.ns, ok=ok).returncode == 0
+
+    def shown(self, field):
+        return wg('show', self.ifname, field).stdout
+
+    def handshake_time(self):
+        return int(self.shown('latest-handshakes').split()[-1])
+
+
+class Tunnel:
+    def __init__(self, lab, left=OURS, right=None, outer=4, initiator=0, psk=None, mtu=1420):
+        right = right or peer('wireguard')
+        tool('wg')
+        self.left, self.right = Side(lab, 0, left), Side(lab, 1, right)
+        both = [f'{WIRE[4][0]}/24', f'{WIRE[6][0]}/64'], [f'{WIRE[4][1]}/24', f'{WIRE[6][1]}/64']
+        lab.veth(self.left.ns, 'wire', both[0], self.right.ns, 'wire', both[1])
+        ends = [self.left, self.right]
+        for side in ends:
+            side.start()
+        for side in ends:
+            address = WIRE[outer][1 - side.which]
+            endpoint = f'[{address}]:{PORT}' if outer == 6 else f'{address}:{PORT}'
+            side.configure(ends[1 - side.which], endpoint if side.which == initiator else None, psk)
+        for side in ends:
+            side.up(mtu)
+
+
+SEND = '''
+import hashlib, random, socket, sys
+s = socket.create_connection((sys.argv[1], 7777)); n = int(sys.argv[2]); r = random.Random(7); h = hashlib.sha256()
+block = r.randbytes(1 << 20)
+while n:
+    some = block[:min(n, r.choice([1, 700, 1360, 5000, 1 << 20]))]; h.update(some); s.sendall(some); n -= len(some)
+s.shutdown(socket.SHUT_WR); print(h.hexdigest())
+'''
+RECEIVE = '''
+import hashlib, socket, sys
+l = socket.create_server((sys.argv[1], 7777), family=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+print('ready', flush=True); s, _ = l.accept(); h = hashlib.sha256(); n = 0
+while d := s.recv(1 << 18): h.update(d); n += len(d)
+print(h.hexdigest())
+'''
+
+
+def transfer(a, b, size, family=4):
+    """Bytes from side a to side b over TCP; fails unless they arrive as they were sent."""
+    to = INNER[family][b.which]
+    r = subprocess.Popen(['ip', 'netns', 'exec', b.ns, sys.executable, '-c', RECEIVE, to], stdout=subprocess.PIPE, text=True)
+    try:
+        r.stdout.readline()
+        sent = command([sys.executable, '-c', SEND, to, str(size)], ns=a.ns, timeout=60).stdout.strip()
+        got = r.communicate(timeout=20)[0].strip()
+    finally:
+        r.kill()
+    check(sent == got, f'sent {sent}, received {got}')
+
+
+def in_namespace(ns, fn):
+    """Runs fn in a thread that lives in the namespace; sockets made there belong to it."""
+    result = []
+
+    def body():
+        libc = __import__('ctypes').CDLL(None, use_errno=True)
+        fd = os.open(f'/var/run/netns/{ns}', os.O_RDONLY)
+        if libc.setns(fd, 0x40000000):
+            result.append(OSError('setns'))
+        else:
+            try:
+                result.append(fn())
+            except Exception as e:
+                result.append(e)
+        os.close(fd)
+    t = threading.Thread(target=body)
+    t.start()
+    t.join()
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return result[0]
+
+
+def udp_socket(ns, family=4):
+    return in_namespace(ns, lambda: socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM))
+
+
+def works(initiator, outer):
+    with Lab('tun') as lab:
+        t = Tunnel(lab, outer=outer, initiator=initiator)
+        first = (t.left, t.right)[initiator]
+        check(first.ping(4), 'no ping, IPv4 inside')
+        check(first.ping(6), 'no ping, IPv6 inside')
+        for family in (4, 6):
+            transfer(t.left, t.right, 40 << 20, family)
+            transfer(t.right, t.left, 40 << 20, family)
+        check(not any(drops(t.left.ifname).get(k) for k in ('auth', 'replay', 'inner', 'source', 'write-failed')),
+              f'drops: {drops(t.left.ifname)}')
+
+
+@test('ours initiates over IPv4; bulk transfers of both families arrive whole')
+def _():
+    works(0, 4)
+
+
+@test('wireguard-go initiates over IPv4; bulk transfers of both families arrive whole')
+def _():
+    works(1, 4)
+
+
+@test('ours initiates over IPv6; bulk transfers of both families arrive whole')
+def _():
+    works(0, 6)
+
+
+@test('wireguard-go initiates over IPv6; bulk transfers of both families arrive whole')
+def _():
+    works(1, 6)
+
+
+@test('ours talks to ours, with transfers both ways at once')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, right=OURS)
+        t.left.ping()
+        threads = [threading.Thread(target=transfer, args=(t.left, t.right, 30 << 20, 4)),
+                   threading.Thread(target=transfer, args=(t.right, t.left, 30 << 20, 6))]
+        for th in threads:
+            th.start()
+        for th in threads:
+            th.join()
+
+
+@test('packets of every size from 0 to the MTU and beyond pass')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        for size in [0, 1, 15, 16, 17, 100, 1371, 1372, 1391, 1392, 1393, 4000, 20000]:
+            check(t.left.ping(4, size=size), f'{size} bytes, IPv4')
+            check(t.right.ping(6, size=size), f'{size} bytes, IPv6')
+
+
+@test('an interface with a very large MTU works')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, mtu=34736)
+        check(t.left.ping(4, size=34000), 'ping of 34000 bytes')
+        transfer(t.left, t.right, 30 << 20)
+        transfer(t.right, t.left, 30 << 20)
+
+
+@test('either side roams to another address and port')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        for mover, other, address in ((t.left, t.right, '192.168.77.11'), (t.right, t.left, '192.168.77.12')):
+            lab.ip(mover.ns, 'address', 'add', f'{address}/24', 'dev', 'wire')
+            lab.ip(mover.ns, 'address', 'del', f'{WIRE[4][mover.which]}/24', 'dev', 'wire', ok=False)
+            lab.ip(mover.ns, 'address', 'replace', f'{address}/24', 'dev', 'wire')
+            mover.set('listen-port', '51900')
+            check(mover.ping(count=3), f'side {mover.which} after it moved')
+            check(f'{address}:51900' in other.shown('endpoints'), other.shown('endpoints'))
+            check(other.ping(), f'towards side {mover.which}')
+
+
+@test('a new preshared key takes effect with the next handshake and the session lives on')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, psk=preshared_key())
+        check(t.left.ping(), 'with the first')
+        new = preshared_key()
+        t.left.set('peer', t.right.public, 'preshared-key', t.left.secret(new))
+        check(t.left.ping(), 'the session')
+        t.right.set('peer', t.left.public, 'preshared-key', t.right.secret(new))
+        t.right.stop()
+        t.right.start()
+        t.right.configure(t.left, f'{WIRE[4][0]}:{PORT}', new)
+        t.right.up()
+        wait_until(lambda: t.right.ping(wait=1, ok=False), 'a session with the second key', 15)
+
+
+@test('a new private key of either side takes effect')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        for side, other in ((t.left, t.right), (t.right, t.left)):
+            old = side.public
+            side.private, side.public = key_pair()
+            side.set('private-key', side.secret(side.private))
+            other.set('peer', old, 'remove', 'peer', side.public, 'allowed-ips',
+                      ','.join(INNER[f][side.which] for f in (4, 6)), 'endpoint', f'{WIRE[4][side.which]}:{PORT}')
+            wait_until(lambda: other.ping(wait=1, ok=False), f'new key of side {side.which}', 15)
+            wait_until(lambda: side.ping(wait=1, ok=False), 'and back', 15)
+
+
+@test('a restart of either side costs one handshake')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        for side, other in ((t.left, t.right), (t.right, t.left)):
+            side.stop()
+            wait_until(lambda: lab.ip(side.ns, 'link', 'show', side.ifname, ok=False).returncode, 'interface gone')
+            check(not os.path.exists(f'/var/run/wireguard/{side.ifname}.sock'), 'socket left behind')
+            side.start()
+            side.configure(other, f'{WIRE[4][other.which]}:{PORT}')
+            side.up()
+            wait_until(lambda: side.ping(wait=1, ok=False), f'side {side.which} after its restart', 15)
+
+
+def initiation(public):
+    """A message 1 with a right first MAC and nothing else right."""
+    import base64
+    key = hashlib.blake2s(b'mac1----' + base64.b64decode(public)).digest()
+    body = struct.pack('<I', 1) + os.urandom(112)
+    return body + hashlib.blake2s(body, key=key, digest_size=16).digest() + bytes(16)
+
+
+def flood(t, side, seconds, stop):
+    """Initiations with a good first MAC from the other namespace, as fast as they go."""
+    s = udp_socket((t.right if side is t.left else t.left).ns)
+    messages = [initiation(side.public) for _ in range(500)]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not stop.is_set():
+        for m in messages:
+            try:
+                s.sendto(m, (WIRE[4][side.which], PORT))
+            except OSError:
+                pass
+
+
+def handshake_under_flood(victim_is_ours):
+    with Lab('tun') as lab:
+        t = Tunnel(lab, initiator=1 if victim_is_ours else 0)
+        victim, other = (t.left, t.right) if victim_is_ours else (t.right, t.left)
+        stop = threading.Event()
+        th = threading.Thread(target=flood, args=(t, victim, 25, stop))
+        th.start()
+        try:
+            time.sleep(1)
+            wait_until(lambda: other.ping(wait=1, ok=False), 'a handshake under flood', 22)
+            if victim_is_ours:
+                check(drops(victim.ifname)['cookie-asked'] > 0, f'no cookie was asked for: {drops(victim.ifname)}')
+        finally:
+            stop.set()
+            th.join()
+
+
+@test('ours under a flood of handshakes asks for cookies, and wireguard-go gets through with one')
+def _():
+    handshake_under_flood(True)
+
+
+@test('wireguard-go under a flood of handshakes is reached by ours')
+def _():
+    handshake_under_flood(False)
+
+
+@test('garbage, oversize and replayed datagrams are counted by reason, and nothing else happens')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        sniff = in_namespace(t.right.ns, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)))
+        sniff.settimeout(3)
+        check(t.left.ping(), 'before')
+        endpoint = t.left.shown('endpoints')
+        before = drops(t.left.ifname)
+        s, to = udp_socket(t.right.ns), (WIRE[4][0], PORT)
+        t.right.ping()
+        replay = None
+        while not replay:
+            packet, where = sniff.recvfrom(65536)
+            if where[2] == socket.PACKET_OUTGOING and packet[9] == 17 and packet[28:32] == b'\4\0\0\0':
+                replay = packet[28:]
+        for datagram in (b'', b'xy', b'\x09\0\0\0' + bytes(60), b'\1\0\0\0' + bytes(100), b'\4\0\0\0' + bytes(8),
+                         b'\4\1\0\0' + bytes(60), os.urandom(65507), struct.pack('<IIQ', 4, 12345, 0) + bytes(60000),
+                         initiation(t.right.public), replay, replay[:-1] + bytes([replay[-1] ^ 1])):
+            s.sendto(datagram, to)
+        want = {'short': 2, 'type': 2, 'length': 2, 'index': 1, 'mac1': 1, 'replay': 1, 'auth': 1}
+
+        def counted():
+            now = drops(t.left.ifname)
+            return all(now[k] - before[k] >= v for k, v in want.items())
+        wait_until(counted, f'counters {want}, are {drops(t.left.ifname)}', 5)
+        check(t.left.shown('endpoints') == endpoint, 'the endpoint moved')
+        check(t.left.ping() and t.right.ping(), 'after')
+
+
+@test('a sender is told when there is no peer, in both families')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        for args in (['ping', '-c1', '-W1', '10.77.0.99'], ['ping', '-c1', '-W1', 'fd77::99']):
+            out = command(args, ns=t.left.ns, ok=False).stdout
+            check('nreachable' in out, out)
+        check(drops(t.left.ifname)['no-peer'] >= 2, 'not counted')
+
+
+@test('a datagram burst of an application with segmentation passes both ways')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        for a, b in ((t.left, t.right), (t.right, t.left)):
+            r = udp_socket(b.ns)
+            r.bind((INNER[4][b.which], 9999))
+            r.settimeout(3)
+            s = udp_socket(a.ns)
+            payload = os.urandom(200 * 40 + 77)
+            s.setsockopt(17, 103, 200)
+            s.sendto(payload, (INNER[4][b.which], 9999))
+            got = b''.join(r.recv(2000) for _ in range(41))
+            check(got == payload, 'bytes differ')
+
+
+@test('wg reads back what it set, from several clients at once')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        t.left.set('fwmark', '0x1234', 'peer', t.right.public, 'persistent-keepalive', '25')
+        check(t.left.shown('fwmark').strip() == '0x1234', t.left.shown('fwmark'))
+        check(t.left.shown('persistent-keepalive').split()[-1] == '25', 'keepalive')
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+        for s in idle:
+            s.connect(f'/var/run/wireguard/{t.left.ifname}.sock')
+        outs = [subprocess.Popen(['wg', 'show', t.left.ifname, 'dump'], stdout=subprocess.PIPE) for _ in range(10)]
+        check(len({p.communicate()[0] for p in outs}) == 1, 'answers differ')
+        before = wg('showconf', t.left.ifname).stdout
+        check('errno=-22' in uapi(t.left.ifname, f'set=1\nlisten_port=1111\nfwmark=9\nnonsense=1\n\n'), 'not refused')
+        check(wg('showconf', t.left.ifname).stdout == before, 'a refused set changed something')
+        blocker = udp_socket(t.left.ns)
+        blocker.bind(('0.0.0.0', 5555))
+        check('errno=-98' in uapi(t.left.ifname, 'set=1\nlisten_port=5555\n\n'), 'port in use not told')
+        check(t.left.ping(), 'after')
+
+
+@test('wg-quick brings an interface of ours up and down')
+def _():
+    tool('wg-quick')
+    with Lab('tun') as lab, tempfile.TemporaryDirectory() as folder:
+        ns = lab.namespace('q')
+        name = f'flq{lab.tag}'
+        path = os.path.join(folder, f'{name}.conf')
+        with open(path, 'w') as f:
+            f.write(f'[Interface]\nPrivateKey = {key_pair()[0]}\nAddress = 10.78.0.1/24, fd78::1/64\nListenPort = 51833\n'
+                    f'[Peer]\nPublicKey = {key_pair()[1]}\nAllowedIPs = 10.78.0.0/16\nEndpoint = 127.0.0.1:9\n')
+        os.chmod(path, 0o600)
+        env = ['env', f'WG_QUICK_USERSPACE_IMPLEMENTATION={OURS}']
+        command(env + ['wg-quick', 'up', path], ns=ns)
+        try:
+            check('51833' in wg('show', name, 'listen-port').stdout, 'not listening')
+            check('10.78.0.0/16' in lab.ip(ns, 'route').stdout, 'no route')
+        finally:
+            command(env + ['wg-quick', 'down', path], ns=ns)
+        wait_until(lambda: not os.path.exists(f'/var/run/wireguard/{name}.sock'), 'the daemon ended')
+
+
+@test('removing the socket or the interface ends the daemon')
+def _():
+    with Lab('tun') as lab:
+        ns = lab.namespace('e')
+        for how in ('socket', 'interface', 'signal'):
+            name = f'fle{lab.tag}'
+            p = lab.start(ns, [OURS, '-f', name])
+            sock = f'/var/run/wireguard/{name}.sock'
+            wait_until(lambda: os.path.exists(sock) and wg('show', name, ok=False).returncode == 0, 'started')
+            if how == 'socket':
+                os.unlink(sock)
+            elif how == 'interface':
+                lab.ip(ns, 'link', 'del', name)
+            else:
+                p.terminate()
+            wait_until(lambda: p.poll() is not None, f'end after removal of the {how}')
+            check(p.returncode == 0, f'status {p.returncode} after removal of the {how}')
+            check(not os.path.exists(sock), 'socket left behind')
+
+
+@test('an interface moved to another namespace keeps its sockets where it was made')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        inside = lab.namespace('in')
+        lab.ip(t.left.ns, 'link', 'set', t.left.ifname, 'netns', inside)
+        time.sleep(1.2)
+        lab.address(inside, t.left.ifname, f'{INNER[4][0]}/24')
+        lab.ip(inside, 'link', 'set', t.left.ifname, 'up')
+        wait_until(lambda: command(['ping', '-q', '-c1', '-W1', INNER[4][1]], ns=inside, ok=False).returncode == 0,
+                   'a ping from inside', 10)
+        lab.ip(inside, 'link', 'del', t.left.ifname)
+        wait_until(lambda: t.left.process.poll() is not None, 'end of the daemon', 5)
+
+
+@test('the daemon goes to the background when there is an interface, and gives its rights away')
+def _():
+    with Lab('tun') as lab:
+        ns = lab.namespace('d')
+        name = f'fld{lab.tag}'
+        command([OURS, name], ns=ns)
+        check(lab.ip(ns, 'link', 'show', name, ok=False).returncode == 0, 'no interface')
+        pids = [p for p in os.listdir('/proc') if p.isdigit() and
+                name in open(f'/proc/{p}/cmdline', errors='replace').read().split('\0')]
+        status = open(f'/proc/{pids[0]}/status').read()
+        os.unlink(f'/var/run/wireguard/{name}.sock')
+        check(re.search(r'CapEff:\s*0*1000\n', status), status)
+        check(re.search(r'CapBnd:\s*0+\n', status), 'bounding set')
+        check('NoNewPrivs:\t1' in status and 'Seccomp:\t2' in status, status)
+
+
+if __name__ == '__main__':
+    sys.exit(run_tests())
