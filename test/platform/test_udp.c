@@ -1,0 +1,166 @@
+#include "platform/udp.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "test/check.h"
+
+static struct udp *open_pair_end(void)
+{
+	struct udp_cfg cfg = { 0 };
+	struct udp *u = NULL;
+
+	CHECK_OK(udp_open(&cfg, &u));
+	return u;
+}
+
+static struct addr loopback(const struct udp *u, enum udp_family family)
+{
+	struct ip six = { { [15] = 1 } };
+
+	return (struct addr){ .ip = family == UDP_V4 ? ip4(127, 0, 0, 1) : six,
+		              .port = udp_port(u) };
+}
+
+/* Everything that comes within a second, datagram by datagram; checks bytes count up. */
+static size_t receive(struct udp *u, enum udp_family family, size_t bytes, struct udp_frame *last)
+{
+	struct udp_frame f[UDP_RECV_SLOTS];
+	struct pollfd p = { .fd = udp_fd(u, family), .events = POLLIN };
+	size_t got = 0, datagrams = 0;
+
+	while (got < bytes && poll(&p, 1, 1000) > 0) {
+		int n = udp_recv(u, family, f);
+
+		CHECK_OK(n);
+		for (int i = 0; i < n; i++) {
+			for (uint32_t at = 0; at < f[i].n; at++, got++)
+				CHECK_EQ(f[i].p[at], (uint8_t)got);
+			datagrams += (f[i].n + f[i].seg - 1u) / f[i].seg;
+			*last = f[i];
+		}
+	}
+	CHECK_EQ(got, bytes);
+	return datagrams;
+}
+
+static void carries(enum udp_family family, bool no_gso, bool no_gro)
+{
+	struct udp_cfg cfg = { .no_gso = no_gso, .no_gro = no_gro };
+	struct udp *a = open_pair_end(), *b = NULL;
+	struct udp_frame last, f[2];
+	uint8_t bytes[4000];
+	int error;
+
+	if (udp_fd(a, family) < 0)
+		return udp_close(a);
+	CHECK_OK(udp_open(&cfg, &b));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	f[0] = (struct udp_frame){
+		.p = bytes, .n = 3950, .seg = 100, .tos = 2, .remote = loopback(a, family)
+	};
+	f[1] = f[0];
+	f[1].p += 3950;
+	f[1].n = f[1].seg = 50;
+	CHECK_EQ(udp_send(b, f, 2, &error), 41);
+	CHECK_EQ(error, 0);
+	CHECK_EQ(receive(a, family, sizeof(bytes), &last), 41);
+	CHECK_EQ(last.tos, 2);
+	CHECK_EQ(last.remote.port, udp_port(b));
+	CHECK(ip_eq(&last.local, &f[0].remote.ip));
+	CHECK(last.ifindex != 0);
+	udp_close(a);
+	udp_close(b);
+}
+
+static void frames_of_many_datagrams_arrive_whole_with_class_and_addresses(void)
+{
+	for (int i = 0; i < 8; i++)
+		carries(i & 1, i & 2, i & 4);
+}
+
+static void a_port_in_use_is_told_and_a_free_one_found(void)
+{
+	struct udp *a = open_pair_end(), *b = NULL;
+	struct udp_cfg cfg = { .port = udp_port(a) };
+
+	CHECK(udp_port(a) != 0);
+	CHECK_EQ(udp_open(&cfg, &b), -EADDRINUSE);
+	udp_close(a);
+	CHECK_OK(udp_open(&cfg, &b));
+	CHECK_EQ(udp_port(b), cfg.port);
+	udp_close(b);
+}
+
+static void a_local_address_that_is_gone_is_given_up(void)
+{
+	struct udp *a = open_pair_end(), *b = open_pair_end();
+	uint8_t bytes[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	struct udp_frame last, f = { .p = bytes,
+		                     .n = 8,
+		                     .seg = 8,
+		                     .remote = loopback(a, UDP_V4),
+		                     .local = ip4(203, 0, 113, 9) };
+	int error;
+
+	CHECK_EQ(udp_send(b, &f, 1, &error), 1);
+	CHECK(ip_is_zero(&f.local));
+	CHECK_EQ(receive(a, UDP_V4, 8, &last), 1);
+	udp_close(a);
+	udp_close(b);
+}
+
+static void an_impossible_destination_is_an_error_and_the_next_frame_still_goes(void)
+{
+	struct udp *a = open_pair_end();
+	uint8_t bytes[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	struct addr nowhere = { .ip = ip4(255, 255, 255, 255), .port = 9 };
+	struct udp_frame last,
+		f[2] = { { .p = bytes, .n = 8, .seg = 8, .remote = nowhere },
+		         { .p = bytes, .n = 8, .seg = 8, .remote = loopback(a, UDP_V4) } };
+	int error;
+
+	CHECK_EQ(udp_send(a, f, 2, &error), 1);
+	CHECK(error < 0);
+	CHECK_EQ(receive(a, UDP_V4, 8, &last), 1);
+	udp_idle(a);
+	udp_close(a);
+}
+
+static void an_empty_and_a_largest_datagram_pass(void)
+{
+	struct udp *a = open_pair_end();
+	static uint8_t bytes[UDP_FRAME_MAX];
+	struct udp_frame last, f = {
+		.p = bytes, .n = UDP_FRAME_MAX, .seg = UDP_FRAME_MAX, .remote = loopback(a, UDP_V4)
+	};
+	int error;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	CHECK_EQ(udp_send(a, &f, 1, &error), 1);
+	CHECK_EQ(receive(a, UDP_V4, UDP_FRAME_MAX, &last), 1);
+	CHECK(!last.cut);
+	f.n = f.seg = 0;
+	CHECK_EQ(udp_send(a, &f, 1, &error), 1);
+
+	struct udp_frame got[UDP_RECV_SLOTS];
+	struct pollfd p = { .fd = udp_fd(a, UDP_V4), .events = POLLIN };
+
+	CHECK_EQ(poll(&p, 1, 1000), 1);
+	CHECK_EQ(udp_recv(a, UDP_V4, got), 1);
+	CHECK_EQ(got[0].n, 0);
+	CHECK_EQ(udp_recv(a, UDP_V4, got), 0);
+	udp_close(a);
+}
+
+int main(void)
+{
+	RUN(frames_of_many_datagrams_arrive_whole_with_class_and_addresses);
+	RUN(a_port_in_use_is_told_and_a_free_one_found);
+	RUN(a_local_address_that_is_gone_is_given_up);
+	RUN(an_impossible_destination_is_an_error_and_the_next_frame_still_goes);
+	RUN(an_empty_and_a_largest_datagram_pass);
+	return check_done();
+}
