@@ -170,6 +170,7 @@ static int on_send(struct hub *h, struct hub_client *c, struct span body)
 	c->packets_in++;
 	h->count.packets_in++;
 	h->count.bytes_in += s.packet.n;
+	h->count.disco_in += derp_looks_disco(s.packet);
 
 	struct hub_edge *e = recall(h, c, s.dst);
 

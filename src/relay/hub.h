@@ -116,7 +116,9 @@ struct hub_client {
 
 	/* private */
 	struct link of_peer, all, dirty, doom, in_blocked, in_stashes, in_watchers;
-	struct link fwds;  /* of a link: hub_fwd.of_link */
+	struct link fwds; /* of a link: hub_fwd.of_link */
+	/* a link's own writer; NULL: the hub's */
+	ssize_t (*link_write)(struct hub_client *c, const struct iovec *iov, size_t n);
 	struct link edges; /* hub_edge.of_dst, most lately used last */
 	struct link active[HUB_KINDS];
 	uint32_t n_edges;

@@ -1,0 +1,198 @@
+#include "relay/certs.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/enc.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum {
+	LOOK_US = 30 * 1000 * 1000,
+	META_DAYS = 30,
+	OWN_DAYS = 365,
+	RENEW_DAYS = 30, /* an own certificate is made anew so long before its end */
+};
+
+#define DAY_US (INT64_C(86400) * US_PER_S)
+
+struct certs {
+	struct ev *ev;
+	const struct relay_config *cfg;
+	char *chain_path, *key_path;
+	bool own;
+	struct node_pub relay;
+	struct tls_server *tls;
+	uint64_t seen;  /* hash of the files in use */
+	wall meta_made; /* the meta certificate is renewed with the rest */
+	wall until;
+	uint8_t hash[TLS_HASH_LEN];
+	struct ev_timer look;
+};
+
+static wall wall_plus(wall t, int64_t us)
+{
+	return (wall){ t.us + us };
+}
+
+static int add_meta(struct certs *c, struct tls_cert *cert)
+{
+	char name[sizeof(DERP_META_CERT_PREFIX) + HEX_LEN(KEY_LEN)] = DERP_META_CERT_PREFIX;
+
+	(void)hex_encode(name + sizeof(DERP_META_CERT_PREFIX) - 1, c->relay.b, KEY_LEN);
+	c->meta_made = ev_wall(c->ev);
+	return tls_cert_add_meta(cert, name, DERP_VERSION,
+	                         wall_plus(c->meta_made, -META_DAYS * DAY_US),
+	                         wall_plus(c->meta_made, META_DAYS * DAY_US));
+}
+
+static uint64_t hash_of(const struct buf *a, const struct buf *b)
+{
+	static const uint64_t key[2] = { 1, 2 };
+
+	return siphash(key, a->p, a->n) * 3 + siphash(key, b->p, b->n);
+}
+
+static int make_own(const struct certs *c)
+{
+	AUTO_DONE(buf) struct buf chain = { 0 }, key = { .secret = true };
+	const char *name = c->cfg->hostname[0] ? c->cfg->hostname : "localhost";
+	struct tls_cert *cert = NULL;
+	wall now = ev_wall(c->ev);
+	int r = tls_cert_self_signed(&name, 1, wall_plus(now, -DAY_US),
+	                             wall_plus(now, OWN_DAYS * DAY_US), &chain, &key, &cert);
+
+	tls_cert_unref(cert);
+	if (r == 0)
+		r = file_write_atomic(c->key_path, buf_span(&key), 0600);
+	return r < 0 ? r : file_write_atomic(c->chain_path, buf_span(&chain), 0644);
+}
+
+static int use(struct certs *c, struct tls_cert *cert)
+{
+	wall from;
+	int r;
+
+	tls_cert_hash(cert, c->hash);
+	tls_cert_validity(cert, &from, &c->until);
+	r = add_meta(c, cert);
+	if (r < 0)
+		return r;
+	if (!c->tls)
+		return tls_server_new_cert(TLS_ALPN_HTTP1, cert, &c->tls);
+	tls_server_set_cert(c->tls, cert);
+	return 0;
+}
+
+int certs_reload(struct certs *c, bool force)
+{
+	AUTO_DONE(buf) struct buf chain = { 0 }, key = { .secret = true };
+	AUTO(tls_cert_unref) struct tls_cert *cert = NULL;
+	int r = file_read(c->chain_path, TLS_FILE_MAX, &chain);
+
+	if (r == 0)
+		r = file_read(c->key_path, TLS_FILE_MAX, &key);
+	if (r < 0)
+		return r;
+
+	uint64_t hash = hash_of(&chain, &key);
+	bool stale = ev_wall(c->ev).us - c->meta_made.us > META_DAYS / 2 * DAY_US;
+
+	if (!force && !stale && hash == c->seen)
+		return 0;
+	r = tls_cert_from_pem(buf_span(&chain), buf_span(&key), &cert);
+	if (r == 0)
+		r = use(c, cert);
+	if (r == 0)
+		c->seen = hash;
+	return r;
+}
+
+static void on_look(struct ev_timer *t, mono now)
+{
+	struct certs *c = CONTAINER_OF(t, struct certs, look);
+	uint64_t before = c->seen;
+	int r = 0;
+
+	(void)now;
+	if (c->own && c->until.us - ev_wall(c->ev).us < RENEW_DAYS * DAY_US)
+		r = make_own(c);
+	if (r == 0)
+		r = certs_reload(c, false);
+	if (r < 0)
+		log_warn("certificate: cannot use %s: %s", c->chain_path, err_text(r));
+	else if (c->seen != before)
+		log_info("certificate: read anew");
+	ev_timer_after(c->ev, &c->look, LOOK_US);
+}
+
+static void set_paths(struct certs *c, const struct relay_config *cfg)
+{
+	c->own = cfg->self_signed && !cfg->cert_file[0];
+	if (c->own) {
+		c->chain_path = str_fmt("%s.crt", cfg->key_file);
+		c->key_path = str_fmt("%s.crt.key", cfg->key_file);
+		return;
+	}
+	c->chain_path = str_dup(cfg->cert_file);
+	c->key_path = str_dup(cfg->cert_key_file[0] ? cfg->cert_key_file : cfg->cert_file);
+}
+
+int certs_new(struct ev *ev, const struct relay_config *cfg, const struct node_pub *relay,
+              struct certs **ret)
+{
+	struct certs *c = mem_new(struct certs);
+
+	c->ev = ev;
+	c->cfg = cfg;
+	c->relay = *relay;
+	c->look.fn = on_look;
+	set_paths(c, cfg);
+
+	int r = certs_reload(c, true);
+
+	if (r == -ENOENT && c->own) {
+		r = make_own(c);
+		if (r == 0)
+			r = certs_reload(c, true);
+	}
+	if (r < 0) {
+		certs_free(c);
+		return r;
+	}
+	ev_timer_after(ev, &c->look, LOOK_US);
+	*ret = c;
+	return 0;
+}
+
+void certs_free(struct certs *c)
+{
+	if (!c)
+		return;
+	ev_timer_stop(c->ev, &c->look);
+	tls_server_unref(c->tls);
+	free(c->chain_path);
+	free(c->key_path);
+	free(c);
+}
+
+struct tls_server *certs_tls(const struct certs *c)
+{
+	return c->tls;
+}
+
+wall certs_until(const struct certs *c)
+{
+	return c->until;
+}
+
+const char *certs_pin(const struct certs *c, char dst[static CERTS_PIN_MAX])
+{
+	static const char prefix[] = "sha256-raw:";
+
+	memcpy(dst, prefix, sizeof(prefix) - 1);
+	(void)hex_encode(dst + sizeof(prefix) - 1, c->hash, TLS_HASH_LEN);
+	return dst;
+}
