@@ -1,0 +1,146 @@
+#include "coordinator/oidc/pages.h"
+
+const char PAGE_CSP[] = "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
+			"base-uri 'none'; frame-ancestors 'none'";
+
+void html_escape(struct buf *to, struct span text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		switch (text.p[i]) {
+		case '<':
+			buf_add_str(to, "&lt;");
+			break;
+		case '>':
+			buf_add_str(to, "&gt;");
+			break;
+		case '&':
+			buf_add_str(to, "&amp;");
+			break;
+		case '"':
+			buf_add_str(to, "&quot;");
+			break;
+		case '\'':
+			buf_add_str(to, "&#39;");
+			break;
+		default:
+			buf_add_u8(to, text.p[i]);
+		}
+	}
+}
+
+static void add(struct buf *to, const char *text)
+{
+	html_escape(to, span_str(text ? text : ""));
+}
+
+static void head(struct buf *html, const char *title)
+{
+	buf_add_str(html,
+	            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+	            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+	            "<meta name=\"robots\" content=\"noindex\">\n<title>");
+	add(html, title);
+	buf_add_str(
+		html,
+		"</title>\n<style>\n"
+		":root{color-scheme:light dark}\n"
+		"body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;"
+		"padding:0 1rem}\n"
+		"h1{font-size:1.5rem}\n"
+		"pre{padding:.75rem;overflow-x:auto;border:1px solid #888;border-radius:.4rem}\n"
+		"dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}\n"
+		"dt{opacity:.75}\ndd{margin:0;overflow-wrap:anywhere}\n"
+		"button{font:inherit;padding:.5rem 1.25rem;border-radius:.4rem;cursor:pointer}\n"
+		"</style>\n</head>\n<body>\n<main>\n<h1>");
+	add(html, title);
+	buf_add_str(html, "</h1>\n");
+}
+
+static void tail(struct buf *html)
+{
+	buf_add_str(html, "</main>\n</body>\n</html>\n");
+}
+
+static void paragraph(struct buf *html, const char *text)
+{
+	buf_add_str(html, "<p>");
+	add(html, text);
+	buf_add_str(html, "</p>\n");
+}
+
+static void row(struct buf *html, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	buf_add_str(html, "<dt>");
+	add(html, name);
+	buf_add_str(html, "</dt><dd>");
+	add(html, value);
+	buf_add_str(html, "</dd>\n");
+}
+
+void page_register(struct buf *html, const struct page_register *p)
+{
+	head(html, "Device registration");
+	paragraph(html, "This device asks to join the network. An administrator lets it in by "
+	                "running, on the server:");
+	buf_add_str(html, "<pre>fairlead-coordinator auth register --auth-id ");
+	add(html, p->auth_id);
+	buf_add_str(html, " --user USERNAME</pre>\n<dl>\n");
+	row(html, "Device", p->hostname);
+	row(html, "Network", p->server_name);
+	buf_add_str(html, "</dl>\n");
+	tail(html);
+}
+
+void page_confirm(struct buf *html, const struct page_confirm *p)
+{
+	head(html, "Is this your device?");
+	paragraph(html, "You are signed in. The device below will join the network in your name, "
+	                "and reach what you may reach. If you did not just ask for this, close "
+	                "this page.");
+	buf_add_str(html, "<dl>\n");
+	row(html, "Account", *p->email ? p->email : p->user);
+	row(html, "Device", p->hostname);
+	row(html, "System", p->os);
+	row(html, "Client", p->version);
+	row(html, "Machine key", p->machine_key);
+	row(html, "Asked from", p->from);
+	buf_add_str(html, "</dl>\n<form method=\"post\" action=\"");
+	add(html, p->action);
+	buf_add_str(html, "\">\n<input type=\"hidden\" name=\"csrf\" value=\"");
+	add(html, p->csrf);
+	buf_add_str(html,
+	            "\">\n<button type=\"submit\">Yes, connect this device</button>\n</form>\n");
+	tail(html);
+}
+
+void page_done(struct buf *html, const char *title, const char *sentence)
+{
+	head(html, title);
+	paragraph(html, sentence);
+	paragraph(html, "You can close this page.");
+	tail(html);
+}
+
+void page_error(struct buf *html, const char *title, const char *sentence)
+{
+	head(html, title);
+	paragraph(html, sentence);
+	tail(html);
+}
+
+void page_clients(struct buf *html, const char *server_url)
+{
+	head(html, "Connecting a device");
+	paragraph(html, "Linux, macOS and Windows, in a terminal:");
+	buf_add_str(html, "<pre>tailscale up --login-server ");
+	add(html, server_url);
+	buf_add_str(html, "</pre>\n");
+	paragraph(html, "iOS and Android: in the app, open the account menu, choose to use an "
+	                "alternate server, and enter:");
+	buf_add_str(html, "<pre>");
+	add(html, server_url);
+	buf_add_str(html, "</pre>\n");
+	tail(html);
+}
