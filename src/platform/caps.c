@@ -61,7 +61,7 @@ bool caps_have(int cap)
 
 /* Needs CAP_SETPCAP; without it there is nothing in the set that exec could use but what we keep.
  */
-static int empty_bounding_set(struct cap_sets *now)
+static int empty_bounding_set(struct cap_sets *now, const struct cap_sets *but)
 {
 	if (!set_has(now, CAP_SETPCAP))
 		return 0;
@@ -73,34 +73,71 @@ static int empty_bounding_set(struct cap_sets *now)
 	if (r < 0)
 		return r;
 	for (int cap = 0; cap < CAP_WORDS * 32; cap++) {
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
-			continue; /* out, or unknown to this kernel */
+		if (set_has(but, cap) || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
+			continue; /* kept, out already, or unknown to this kernel */
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	}
 	return 0;
 }
 
-int caps_keep(const int *list, size_t n)
+/* Those of the list that we have. */
+static int sets_choose(const struct cap_sets *now, const int *list, size_t n, struct cap_sets *ret)
 {
-	struct cap_sets now, want = { 0 };
-	int r = sets_read(&now);
-
-	if (r < 0)
-		return r;
+	*ret = (struct cap_sets){ 0 };
 	for (size_t i = 0; i < n; i++) {
 		if (!cap_is_valid(list[i]))
 			return -EINVAL;
-		if (set_has(&now, list[i]))
-			set_add(&want, list[i]);
+		if (set_has(now, list[i]))
+			set_add(ret, list[i]);
 	}
-	r = empty_bounding_set(&now);
-	if (r < 0)
-		return r;
+	return 0;
+}
+
+static int clear_ambient(void)
+{
 	/* EINVAL: a kernel before 4.3, which has no ambient set. */
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
 		return -errno;
-	return sets_write(&want);
+	return 0;
+}
+
+int caps_keep(const int *list, size_t n)
+{
+	static const struct cap_sets none;
+	struct cap_sets now, want;
+	int r = sets_read(&now);
+
+	if (r == 0)
+		r = sets_choose(&now, list, n, &want);
+	if (r == 0)
+		r = empty_bounding_set(&now, &none);
+	if (r == 0)
+		r = clear_ambient();
+	return r < 0 ? r : sets_write(&want);
+}
+
+int caps_keep_for_children(const int *list, size_t n)
+{
+	struct cap_sets now, want;
+	int r = sets_read(&now);
+
+	if (r == 0)
+		r = sets_choose(&now, list, n, &want);
+	if (r == 0)
+		r = empty_bounding_set(&now, &want);
+	if (r == 0)
+		r = clear_ambient();
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < CAP_WORDS; i++)
+		want.word[i].inheritable = want.word[i].permitted;
+	r = sets_write(&want);
+	for (int cap = 0; cap < CAP_WORDS * 32 && r == 0; cap++)
+		if (set_has(&want, cap) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			r = -errno;
+	return r;
 }
 
 int caps_become(const char *user, const int *list, size_t n)

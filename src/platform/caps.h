@@ -24,6 +24,12 @@
 NODISCARD int caps_keep(const int *list, size_t n);
 
 /*
+ * The same for a daemon that starts programs which need these rights too, such
+ * as nft: the list stays in the inheritable, ambient and bounding sets.  -errno
+ */
+NODISCARD int caps_keep_for_children(const int *list, size_t n);
+
+/*
  * Turns root into this user and group, with the capabilities of the list kept
  * as in caps_keep. A process that is not root is left as it is.
  *   ERR_UNKNOWN	no such user

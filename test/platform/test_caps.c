@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/proc.h"
 #include "test/check.h"
 
 /* The exit status of a child that runs fn, or 256 + the signal that ended it. */
@@ -45,6 +46,30 @@ static int keep_net_admin(void)
 static void only_the_listed_capabilities_stay(void)
 {
 	CHECK_EQ(in_child(keep_net_admin), 0);
+}
+
+static int keep_for_children(void)
+{
+	static const int keep[] = { CAP_NET_ADMIN };
+	static const char *const argv[] = { "sh", "-c", "grep CapEff /proc/self/status", NULL };
+	AUTO_DONE(buf) struct buf out = { 0 };
+	bool had = caps_have(CAP_NET_ADMIN);
+
+	if (caps_keep_for_children(keep, ARRAY_LEN(keep)) < 0 || caps_no_new_privs() < 0)
+		return 1;
+	if (caps_have(CAP_SYS_ADMIN) || caps_have(CAP_NET_ADMIN) != had)
+		return 2;
+	if (proc_ok(&(struct proc_cmd){ .argv = argv }, &out) < 0)
+		return 3;
+	return strcmp(buf_text(&out),
+	              had ? "CapEff:\t0000000000001000\n" : "CapEff:\t0000000000000000\n") == 0
+	               ? 0
+	               : 4;
+}
+
+static void children_have_the_listed_capabilities_if_they_shall(void)
+{
+	CHECK_EQ(in_child(keep_for_children), 0);
 }
 
 static int become_nobody(void)
@@ -149,6 +174,7 @@ static void files_outside_the_list_are_out_of_reach(void)
 int main(void)
 {
 	RUN(only_the_listed_capabilities_stay);
+	RUN(children_have_the_listed_capabilities_if_they_shall);
 	RUN(another_user_keeps_the_listed_capabilities);
 	RUN(a_process_can_be_made_unreadable);
 	RUN(calls_outside_the_list_are_refused);

@@ -1,0 +1,490 @@
+#include "host/router.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "host/journal.h"
+#include "platform/nft.h"
+#include "platform/rtnl.h"
+#include "platform/sysctl.h"
+
+#define SRC_VALID_MARK "net/ipv4/conf/all/src_valid_mark"
+
+/* What we did, to compare the next plan with. */
+struct done {
+	char dev[ROUTER_NAME_MAX + 1];
+	int index; /* of the device; 0: nothing done yet */
+	uint32_t mtu;
+	VEC(struct prefix) addresses;
+	VEC(struct router_route) routes;
+	VEC(struct router_rule) rules;
+	VEC(struct router_counter) counters;
+	struct buf nft;
+};
+
+struct host_router {
+	struct rtnl *nl;
+	char *path;
+	struct journal journal;
+	struct done done;
+	struct buf said;
+};
+
+static void done_clear(struct done *d)
+{
+	vec_done(&d->addresses);
+	vec_done(&d->routes);
+	vec_done(&d->rules);
+	vec_done(&d->counters);
+	buf_done(&d->nft);
+	*d = (struct done){ 0 };
+}
+
+static void keep_first(int *first, int r)
+{
+	if (*first == 0 && r < 0)
+		*first = r;
+}
+
+static struct rtnl_rule kernel_rule(const struct router_rule *r)
+{
+	return (struct rtnl_rule){
+		.ip6 = r->ip6,
+		.has_priority = true,
+		.priority = r->priority,
+		.mark = r->bypass ? ROUTER_MARK_BYPASS : 0,
+		.mask = r->bypass ? ROUTER_MARK_MASK : 0,
+		.action = r->action == ROUTER_UNREACHABLE ? RTNL_UNREACHABLE : RTNL_LOOKUP,
+		.table = r->table,
+		.suppress_prefix = -1,
+	};
+}
+
+static struct rtnl_route kernel_route(const struct router_route *r, int index)
+{
+	return (struct rtnl_route){
+		.dst = r->dst,
+		.type = r->throw ? RTN_THROW : RTN_UNICAST,
+		.index = r->throw ? 0 : index,
+		.table = ROUTER_TABLE,
+		.protocol = HOST_ROUTER_PROTOCOL,
+	};
+}
+
+/* The link: a new device has none of our addresses and routes any more. */
+static int find_device(struct host_router *r, const struct router_plan *p)
+{
+	struct rtnl_link l;
+	int err = rtnl_link_get(r->nl, p->dev, &l);
+
+	if (err < 0)
+		return err;
+	if (r->done.index != l.index || strcmp(r->done.dev, p->dev) != 0) {
+		r->done.addresses.n = r->done.routes.n = 0;
+		r->done.mtu = 0;
+	}
+	memcpy(r->done.dev, p->dev, sizeof(r->done.dev));
+	r->done.index = l.index;
+	if (r->done.mtu == p->mtu && l.flags & IFF_UP)
+		return 0;
+	err = rtnl_link_up(r->nl, l.index, p->mtu);
+	if (err == 0)
+		r->done.mtu = p->mtu;
+	return err;
+}
+
+static bool has_prefix(const struct prefix *list, size_t n, const struct prefix *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (prefix_eq(&list[i], p))
+			return true;
+	return false;
+}
+
+static int apply_addresses(struct host_router *r, const struct router_plan *p)
+{
+	int first = 0;
+
+	/* New ones first: with its last address a device loses its routes. */
+	vec_each(const struct prefix *, want, &p->addresses) {
+		struct rtnl_addr a = { .index = r->done.index, .prefix = *want };
+
+		if (has_prefix(r->done.addresses.v, r->done.addresses.n, want))
+			continue;
+
+		int err = rtnl_addr_add(r->nl, &a);
+
+		keep_first(&first, err == -EEXIST ? 0 : err);
+		if (err == 0 || err == -EEXIST)
+			vec_push(&r->done.addresses, *want);
+	}
+	for (size_t i = r->done.addresses.n; i-- > 0;) {
+		struct rtnl_addr a = { .index = r->done.index, .prefix = r->done.addresses.v[i] };
+
+		if (has_prefix(p->addresses.v, p->addresses.n, &a.prefix))
+			continue;
+		(void)!rtnl_addr_del(r->nl, &a); /* it may have gone by itself */
+		vec_remove(&r->done.addresses, i);
+	}
+	return first;
+}
+
+/* Old and new routes are sorted in the same way, so one walk finds what differs. */
+static int apply_routes(struct host_router *r, const struct router_plan *p)
+{
+	struct done next = { 0 };
+	size_t i = 0, k = 0;
+	int first = 0;
+
+	while (i < r->done.routes.n || k < p->routes.n) {
+		const struct router_route *old = i < r->done.routes.n ? &r->done.routes.v[i] : NULL;
+		const struct router_route *want = k < p->routes.n ? &p->routes.v[k] : NULL;
+		int order = !old ? 1 : !want ? -1 : prefix_cmp(&old->dst, &want->dst);
+		bool same = old && want && order == 0 && old->throw == want->throw;
+		struct rtnl_route route;
+
+		if (old && order <= 0 && !same) {
+			route = kernel_route(old, r->done.index);
+			(void)!rtnl_route_del(r->nl, &route);
+			i++;
+			continue;
+		}
+		if (!want)
+			break;
+		i += same;
+		k++;
+		route = kernel_route(want, r->done.index);
+
+		int err = same ? 0 : rtnl_route_replace(r->nl, &route);
+
+		keep_first(&first, err);
+		if (err == 0)
+			vec_push(&next.routes, *want);
+	}
+	vec_done(&r->done.routes);
+	r->done.routes.v = next.routes.v;
+	r->done.routes.n = next.routes.n;
+	r->done.routes.cap = next.routes.cap;
+	return first;
+}
+
+static bool rule_eq(const struct router_rule *a, const struct router_rule *b)
+{
+	return a->ip6 == b->ip6 && a->priority == b->priority && a->bypass == b->bypass &&
+	       a->action == b->action && a->table == b->table;
+}
+
+static bool has_rule(const struct router_rule *list, size_t n, const struct router_rule *rule)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rule_eq(&list[i], rule))
+			return true;
+	return false;
+}
+
+static int apply_rules(struct host_router *r, const struct router_plan *p)
+{
+	int first = 0;
+
+	for (size_t i = r->done.rules.n; i-- > 0;) {
+		struct rtnl_rule rule = kernel_rule(&r->done.rules.v[i]);
+
+		if (has_rule(p->rules.v, p->rules.n, &r->done.rules.v[i]))
+			continue;
+		(void)!rtnl_rule_del(r->nl, &rule);
+		vec_remove(&r->done.rules, i);
+	}
+	vec_each(const struct router_rule *, want, &p->rules) {
+		struct rtnl_rule rule = kernel_rule(want);
+
+		if (has_rule(r->done.rules.v, r->done.rules.n, want))
+			continue;
+
+		int err = rtnl_rule_add(r->nl, &rule);
+
+		keep_first(&first, err == -EEXIST ? 0 : err);
+		if (err == 0 || err == -EEXIST)
+			vec_push(&r->done.rules, *want);
+	}
+	return first;
+}
+
+static void keep_counters(struct done *d, const struct router_plan *p)
+{
+	vec_done(&d->counters);
+	vec_each(const struct router_counter *, c, &p->counters)
+		vec_push(&d->counters, *c);
+}
+
+/* The whole table where its text changed, else the counters' elements alone: counts stay. */
+static int apply_nft(struct host_router *r, const struct router_plan *p)
+{
+	bool anew = !span_eq(buf_span(&r->done.nft), buf_span(&p->nft));
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	if (p->nft.n == 0 && r->done.nft.n == 0)
+		return 0;
+	buf_clear(&r->said);
+	if (p->nft.n == 0) {
+		buf_clear(&r->done.nft);
+		r->done.counters.n = 0;
+		return nft_remove(ROUTER_NFT_TABLE);
+	}
+	if (anew) {
+		buf_add_span(&text, buf_span(&p->nft));
+		r->done.counters.n = 0;
+	}
+	router_counters_diff(&text, r->done.counters.v, r->done.counters.n, p->counters.v,
+	                     p->counters.n);
+	if (text.n == 0)
+		return 0;
+
+	int err = nft_apply(buf_span(&text), &r->said);
+
+	if (err < 0) {
+		buf_clear(&r->done.nft); /* so that the next time starts anew */
+		return err;
+	}
+	buf_clear(&r->done.nft);
+	buf_add_span(&r->done.nft, buf_span(&p->nft));
+	keep_counters(&r->done, p);
+	return 0;
+}
+
+static int apply_sysctl(struct host_router *r, const struct router_plan *p)
+{
+	if (p->src_valid_mark)
+		return sysctl_set(SRC_VALID_MARK, 1);
+	if (r->journal.mark_rule_old < 0)
+		return 0;
+	return sysctl_set(SRC_VALID_MARK, r->journal.mark_rule_old);
+}
+
+/* What is about to be done, before it is. */
+static int write_down(struct host_router *r, const struct router_plan *p)
+{
+	struct journal j = r->journal;
+	int old;
+
+	j.rules |= p->rules.n > 0;
+	j.routes |= p->routes.n > 0;
+	j.nft |= p->nft.n > 0;
+	if (p->src_valid_mark && j.mark_rule_old < 0 && sysctl_get(SRC_VALID_MARK, &old) == 0 &&
+	    old != 1)
+		j.mark_rule_old = old;
+	if (journal_eq(&j, &r->journal))
+		return 0;
+
+	int err = journal_write(r->path, &j);
+
+	if (err == 0)
+		r->journal = j;
+	return err;
+}
+
+int host_router_apply(struct host_router *r, const struct router_plan *plan)
+{
+	int first = write_down(r, plan);
+
+	if (first < 0)
+		return first; /* what is not written down cannot be undone */
+	first = find_device(r, plan);
+	if (first < 0)
+		return first;
+	/* The way back first: packets of ours must not enter before they can leave. */
+	keep_first(&first, apply_sysctl(r, plan));
+	keep_first(&first, apply_nft(r, plan));
+	keep_first(&first, apply_addresses(r, plan));
+	keep_first(&first, apply_routes(r, plan));
+	keep_first(&first, apply_rules(r, plan));
+	return first;
+}
+
+const char *host_router_said(struct host_router *r)
+{
+	return buf_text(&r->said);
+}
+
+struct rules_seen {
+	const struct done *done;
+	uint64_t mask; /* bit i: rules.v[i] is there */
+};
+
+static int see_rule(void *arg, const struct rtnl_rule *rule)
+{
+	struct rules_seen *s = arg;
+
+	for (size_t i = 0; i < s->done->rules.n && i < 64; i++) {
+		struct rtnl_rule ours = kernel_rule(&s->done->rules.v[i]);
+
+		if (rtnl_rule_eq(rule, &ours))
+			s->mask |= UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+static int mend_rules(struct host_router *r)
+{
+	struct rules_seen s = { .done = &r->done };
+	int mended = 0;
+	int err = rtnl_rule_each(r->nl, see_rule, &s);
+
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < r->done.rules.n && i < 64; i++) {
+		struct rtnl_rule rule = kernel_rule(&r->done.rules.v[i]);
+
+		if (s.mask >> i & 1)
+			continue;
+		err = rtnl_rule_add(r->nl, &rule);
+		if (err < 0 && err != -EEXIST)
+			return err;
+		mended++;
+	}
+	return mended;
+}
+
+static int mend_nft(struct host_router *r)
+{
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	if (r->done.nft.n == 0 || nft_has(ROUTER_NFT_TABLE))
+		return 0;
+	buf_add_span(&text, buf_span(&r->done.nft));
+	router_counters_diff(&text, NULL, 0, r->done.counters.v, r->done.counters.n);
+	buf_clear(&r->said);
+
+	int err = nft_apply(buf_span(&text), &r->said);
+
+	return err < 0 ? err : 1;
+}
+
+int host_router_mend(struct host_router *r)
+{
+	int rules = mend_rules(r);
+	int nft = mend_nft(r);
+
+	return rules < 0 ? rules : nft < 0 ? nft : rules + nft;
+}
+
+/* Undoing. Works from the journal alone, as after a crash there is nothing else. */
+struct route_list {
+	VEC(struct rtnl_route) v;
+};
+
+static int collect_route(void *arg, const struct rtnl_route *route)
+{
+	struct route_list *list = arg;
+
+	if (route->table == ROUTER_TABLE && route->protocol == HOST_ROUTER_PROTOCOL)
+		vec_push(&list->v, *route);
+	return 0;
+}
+
+static int remove_routes(struct rtnl *nl)
+{
+	struct route_list list = { 0 };
+	int first = rtnl_route_each(nl, collect_route, &list);
+
+	vec_each(const struct rtnl_route *, route, &list.v) {
+		int err = rtnl_route_del(nl, route);
+
+		keep_first(&first, err == -ESRCH || err == -ENOENT ? 0 : err);
+	}
+	vec_done(&list.v);
+	return first;
+}
+
+static int remove_rules(struct rtnl *nl)
+{
+	/* The rules of any node, both families. */
+	const struct prefix any = { { { 0 } }, 128 };
+	const struct router_cfg both = { .self = &any, .n_self = 1, .ip6 = true };
+	struct router_plan p = { 0 };
+	int first = 0;
+
+	router_plan(&both, &p);
+	vec_each(const struct router_rule *, want, &p.rules) {
+		struct rtnl_rule rule = kernel_rule(want);
+		int err = rtnl_rule_del(nl, &rule);
+
+		keep_first(&first, err == -ENOENT || err == -EAFNOSUPPORT ? 0 : err);
+	}
+	router_plan_done(&p);
+	return first;
+}
+
+static int undo(struct rtnl *nl, const char *path, const struct journal *j)
+{
+	int first = 0;
+
+	if (j->rules)
+		keep_first(&first, remove_rules(nl));
+	if (j->routes)
+		keep_first(&first, remove_routes(nl));
+	if (j->nft)
+		keep_first(&first, nft_remove(ROUTER_NFT_TABLE));
+	if (j->mark_rule_old >= 0)
+		keep_first(&first, sysctl_set(SRC_VALID_MARK, j->mark_rule_old));
+	/* What could not be undone is tried again at the next start. */
+	return first < 0 ? first : journal_remove(path);
+}
+
+int host_router_cleanup(const char *journal)
+{
+	AUTO(rtnl_free) struct rtnl *nl = NULL;
+	struct journal j;
+	int err = journal_read(journal, &j);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	err = rtnl_open(&nl);
+	return err < 0 ? err : undo(nl, journal, &j);
+}
+
+int host_router_new(const char *journal, struct host_router **ret)
+{
+	AUTO(rtnl_free) struct rtnl *nl = NULL;
+	int err = host_router_cleanup(journal);
+
+	if (err == 0)
+		err = rtnl_open(&nl);
+	if (err < 0)
+		return err;
+
+	struct host_router *r = mem_new(struct host_router);
+
+	r->nl = TAKE(nl);
+	r->path = str_dup(journal);
+	r->journal = JOURNAL_EMPTY;
+	*ret = r;
+	return 0;
+}
+
+static void remove_addresses(struct host_router *r)
+{
+	vec_each(const struct prefix *, p, &r->done.addresses) {
+		struct rtnl_addr a = { .index = r->done.index, .prefix = *p };
+
+		(void)!rtnl_addr_del(r->nl, &a);
+	}
+}
+
+void host_router_free(struct host_router *r)
+{
+	if (!r)
+		return;
+	remove_addresses(r);
+	if (!journal_eq(&r->journal, &JOURNAL_EMPTY))
+		(void)!undo(r->nl, r->path, &r->journal);
+	done_clear(&r->done);
+	buf_done(&r->said);
+	rtnl_free(r->nl);
+	free(r->path);
+	free(r);
+}

@@ -1,0 +1,47 @@
+#pragma once
+/*
+ * A router plan put into effect: only what differs from what we did last is
+ * changed. What is being done is written to a journal first, so that the end of
+ * the program, its next start after a crash, and host_router_cleanup leave the
+ * host as it was. Nothing of anybody else is touched: routes are known by our
+ * routing protocol number, rules by their exact form, the firewall by its table.
+ *
+ * Needs CAP_NET_ADMIN, and so does nft, which is started as a child: see
+ * caps_keep_for_children. Calls last as long as a run of nft; nothing waits for
+ * the network.
+ */
+#include "base/own.h"
+#include "router/plan.h"
+
+struct host_router;
+
+enum {
+	HOST_ROUTER_PROTOCOL = 152, /* RTPROT of our routes: in nobody's list in iproute2 */
+};
+
+/* Undoes what a journal at this path says was left behind, then stands ready. -errno */
+NODISCARD int host_router_new(const char *journal, struct host_router **ret);
+/* Undoes everything. NULL is allowed. */
+void host_router_free(struct host_router *r);
+
+/*
+ * Makes the plan so. The device must exist. After a failure the rest is done as
+ * far as possible, the first error returned, and the same call tried again
+ * later mends the rest.
+ *   -ENODEV		the device is not there
+ *   ERR_DENIED		nft refused; see host_router_said
+ */
+NODISCARD int host_router_apply(struct host_router *r, const struct router_plan *plan);
+
+/*
+ * Others change the host too: puts back rules and the table if they have gone.
+ * Call when platform/netmon reports rules or nftables. Returns how many things
+ * were put back, or an error.
+ */
+int host_router_mend(struct host_router *r);
+
+/* What nft said last, for the log; "" if nothing. */
+const char *host_router_said(struct host_router *r);
+
+/* For --cleanup: what the journal tells of is undone. 0 if there is no journal. */
+NODISCARD int host_router_cleanup(const char *journal);
