@@ -160,7 +160,7 @@ void pol_peer_attrs_of(const struct pol_engine *e, uint64_t id, struct pol_attrs
 		return;
 	if (gives_attr(e, &n->n, "dns-subdomain-resolve"))
 		add_attr(ret, SPAN_LIT("dns-subdomain-resolve"), SPAN_LIT("null"));
-	if (node_is_exit(n) && gives_attr(e, &n->n, "suggest-exit-node"))
+	if (enode_is_exit(n) && gives_attr(e, &n->n, "suggest-exit-node"))
 		add_attr(ret, SPAN_LIT("suggest-exit-node"), SPAN_LIT("null"));
 }
 
@@ -214,7 +214,7 @@ bool pol_auto_approves(const struct pol_engine *e, const struct pol_node *n,
 
 static bool owns(const struct pol_engine *e, const struct tag_def *t, const struct pol_node *asker)
 {
-	return any_names(e, &t->owners, asker) || node_has_tag(asker, t->name);
+	return any_names(e, &t->owners, asker) || pnode_has_tag(asker, t->name);
 }
 
 static bool may_use_all_tags(const struct euser *u)

@@ -28,7 +28,7 @@ static struct standing stand(const struct pol_engine *e, const struct srcset *s,
 			out.from = prefix_is_subnet(&n->n.routes[k]) &&
 			           sel_meets_src(e, sel, &n->n.routes[k]);
 	}
-	if (s->postures.n && !node_postures_hold(e, &s->postures, n->n.attrs, n->n.n_attrs))
+	if (s->postures.n && !engine_postures_hold(e, &s->postures, n->n.attrs, n->n.n_attrs))
 		out.addr = named = false;
 	else if (s->postures.n && s->wildcard)
 		named |= out.addr;
@@ -41,7 +41,7 @@ static bool is_destination(const struct pol_engine *e, const struct rule *r, con
 {
 	bool via = r->via.n > 0;
 
-	if (via && !node_has_via(e, r, n))
+	if (via && !enode_has_via(e, r, n))
 		return false;
 	for (size_t i = 0; i < r->dst.n; i++) {
 		uint32_t sel = r->dst.v[i].sel;
@@ -54,7 +54,7 @@ static bool is_destination(const struct pol_engine *e, const struct rule *r, con
 			         : sel_meets_dst(e, sel, &n->n.routes[k])))
 				return true;
 		/* Through a via "*" means the nodes, which it leaves out. */
-		if (node_is_exit(n) && engine_sel(e, sel)->internet &&
+		if (enode_is_exit(n) && engine_sel(e, sel)->internet &&
 		    (!via || engine_sel(e, sel)->kind != SEL_ALL))
 			return true;
 	}

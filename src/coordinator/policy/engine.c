@@ -180,7 +180,7 @@ size_t pol_engine_classes(const struct pol_engine *e)
 
 /* ---- selectors and nodes ---- */
 
-bool node_has_tag(const struct pol_node *n, struct span tag)
+bool pnode_has_tag(const struct pol_node *n, struct span tag)
 {
 	for (size_t i = 0; i < n->n_tags; i++)
 		if (span_is(tag, n->tags[i]))
@@ -209,7 +209,7 @@ bool sel_names(const struct pol_engine *e, uint32_t id, const struct pol_node *n
 
 	switch (s->kind) {
 	case SEL_TAG:
-		return node_has_tag(n, s->text);
+		return pnode_has_tag(n, s->text);
 	case SEL_USER:
 	case SEL_DOMAIN:
 	case SEL_GROUP:
@@ -286,16 +286,16 @@ bool sel_meets_dst(const struct pol_engine *e, uint32_t id, const struct prefix 
 	return engine_sel(e, id)->kind == SEL_ALL || sel_meets_via(e, id, route);
 }
 
-bool node_has_via(const struct pol_engine *e, const struct rule *r, const struct enode *n)
+bool enode_has_via(const struct pol_engine *e, const struct rule *r, const struct enode *n)
 {
 	for (size_t i = 0; i < r->via.n; i++)
-		if (node_has_tag(&n->n, engine_sel(e, r->via.v[i])->text))
+		if (pnode_has_tag(&n->n, engine_sel(e, r->via.v[i])->text))
 			return true;
 	return false;
 }
 
-bool node_postures_hold(const struct pol_engine *e, const struct ids *postures,
-                        const struct posture_attr *attrs, size_t n)
+bool engine_postures_hold(const struct pol_engine *e, const struct ids *postures,
+                          const struct posture_attr *attrs, size_t n)
 {
 	for (size_t i = 0; i < postures->n; i++) {
 		const struct posture_def *d = &e->p->postures.v[postures->v[i]];
@@ -309,7 +309,7 @@ bool node_postures_hold(const struct pol_engine *e, const struct ids *postures,
 	return postures->n == 0;
 }
 
-bool node_is_exit(const struct enode *n)
+bool enode_is_exit(const struct enode *n)
 {
 	return n->exit4 || n->exit6;
 }
@@ -840,7 +840,7 @@ bool pol_filter_touched(const struct pol_engine *e, uint64_t node, const struct 
 		return true;
 	if (!c->sources)
 		return false;
-	if (node_is_exit(n) || bits_meet(n->class->to, c->rules, e->rule_words))
+	if (enode_is_exit(n) || bits_meet(n->class->to, c->rules, e->rule_words))
 		return true;
 	for (size_t i = 0; i < e->rule_words; i++)
 		if (n->class->from[i] & e->companions[i] & c->rules[i])

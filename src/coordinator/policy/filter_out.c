@@ -45,9 +45,9 @@ static bool keeps_range(const struct out *o, const struct rule *rule, const stru
 	if (meets_routes(o->n, r))
 		return true;
 	if (rule->via.n)
-		return internet && node_is_exit(o->n);
+		return internet && enode_is_exit(o->n);
 	return has_address_in(o->n, r) ||
-	       (node_is_exit(o->n) && ipset_covers_range(&o->e->internet, r));
+	       (enode_is_exit(o->n) && ipset_covers_range(&o->e->internet, r));
 }
 
 /* ---- network ---- */
@@ -392,7 +392,7 @@ static void one_rule(struct out *o, size_t index)
 	self_part(o, rule, index);
 	if (rule->via.n && (!bit_get(o->n->class->to, index) || rule->ports.n == 0))
 		return;
-	if (bit_get(o->n->class->to, index) || node_is_exit(o->n)) {
+	if (bit_get(o->n->class->to, index) || enode_is_exit(o->n)) {
 		src = engine_set_text(o->e, o->e->rule_set[index]);
 		if (src->n && rule->ports.n)
 			network(o, rule, src);

@@ -136,11 +136,11 @@ bool sel_meets_src(const struct pol_engine *e, uint32_t sel, const struct prefix
 bool sel_meets_dst(const struct pol_engine *e, uint32_t sel, const struct prefix *route);
 /* For via: destinations that are nodes count for nothing. */
 bool sel_meets_via(const struct pol_engine *e, uint32_t sel, const struct prefix *route);
-bool node_has_tag(const struct pol_node *n, struct span tag);
-bool node_has_via(const struct pol_engine *e, const struct rule *r, const struct enode *n);
-bool node_postures_hold(const struct pol_engine *e, const struct ids *postures,
-                        const struct posture_attr *attrs, size_t n);
-bool node_is_exit(const struct enode *n);
+bool pnode_has_tag(const struct pol_node *n, struct span tag);
+bool enode_has_via(const struct pol_engine *e, const struct rule *r, const struct enode *n);
+bool engine_postures_hold(const struct pol_engine *e, const struct ids *postures,
+                          const struct posture_attr *attrs, size_t n);
+bool enode_is_exit(const struct enode *n);
 static inline bool prefix_is_subnet(const struct prefix *p)
 {
 	return p->bits != 0;

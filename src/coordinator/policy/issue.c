@@ -136,6 +136,8 @@ void policy_issues_finish(struct policy_issues *all, struct span text, const str
 		}
 		i->line = place.line;
 		i->column = place.column;
+		if (i->pointer && !root)
+			continue;
 		write_pointer(&pointer, root, i->at);
 		i->pointer = arena_str(&all->arena, buf_span(&pointer));
 	}

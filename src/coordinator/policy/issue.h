@@ -65,5 +65,5 @@ void policy_warning(struct policy_issues *all, size_t at, enum policy_code code,
 const struct policy_issue *policy_issues_error(const struct policy_issues *all);
 
 struct js;
-/* Sorts by place and fills in lines, columns and pointers. root may be NULL. */
+/* Sorts by place and fills in lines, columns and pointers. Without a root pointers stay. */
 void policy_issues_finish(struct policy_issues *all, struct span text, const struct js *root);

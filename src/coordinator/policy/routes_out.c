@@ -72,7 +72,7 @@ static bool is_way_back(const struct look *l)
 		if (r->via.n)
 			continue;
 		if (src_meets(l, r, l->route) &&
-		    (dst_has_viewer(l, r) || (node_is_exit(l->viewer) && r->internet)))
+		    (dst_has_viewer(l, r) || (enode_is_exit(l->viewer) && r->internet)))
 			return true;
 		if (sites_talk(l, r))
 			return true;
@@ -101,7 +101,7 @@ static uint64_t elect(const struct look *l, const struct rule *r)
 		for (size_t k = 0; k < route->nodes.n; k++) {
 			const struct enode *n = engine_node(l->e, route->nodes.v[k]);
 
-			if (n && n->n.usable && node_has_via(l->e, r, n))
+			if (n && n->n.usable && enode_has_via(l->e, r, n))
 				return n->n.id;
 		}
 	}
@@ -135,7 +135,7 @@ static bool shows_exit(const struct look *l)
 
 		if (!r->internet || !bit_get(l->viewer->class->addr, i))
 			continue;
-		if (r->via.n == 0 || node_has_via(l->e, r, l->peer))
+		if (r->via.n == 0 || enode_has_via(l->e, r, l->peer))
 			return true;
 	}
 	return false;

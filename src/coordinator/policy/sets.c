@@ -191,7 +191,7 @@ static void add_literal(struct pol_engine *e, const struct srcset *s, struct src
 	     m = map_next(&e->nodes, m)) {
 		const struct enode *n = CONTAINER_OF(m, struct enode, by_id);
 
-		if (node_postures_hold(e, &s->postures, n->n.attrs, n->n.n_attrs))
+		if (engine_postures_hold(e, &s->postures, n->n.attrs, n->n.n_attrs))
 			continue;
 		if (ip_is4(&n->n.ip4))
 			ipset_add_ip(&failing, &n->n.ip4);

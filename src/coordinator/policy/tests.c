@@ -162,9 +162,9 @@ static bool is_source(const struct question *q, const struct rule *r, const stru
 		in = addr_in(q->e, r->src.v[i], src, true);
 	if (!in || r->postures.n == 0 || !src->node)
 		return in;
-	return q->attrs ? node_postures_hold(q->e, &r->postures, q->attrs, q->n_attrs)
-	                : node_postures_hold(q->e, &r->postures, src->node->n.attrs,
-	                                     src->node->n.n_attrs);
+	return q->attrs ? engine_postures_hold(q->e, &r->postures, q->attrs, q->n_attrs)
+	                : engine_postures_hold(q->e, &r->postures, src->node->n.attrs,
+	                                       src->node->n.n_attrs);
 }
 
 static bool proto_matches(int rule, int asked)
@@ -467,9 +467,9 @@ int pol_accept(struct span text, const struct pol_tailnet *tailnet, struct pol_e
 		return err;
 	AUTO(pol_engine_free) struct pol_engine *e = pol_engine_new(p);
 
+	pol_engine_users(e, tailnet->users, tailnet->n_users, issues);
 	for (size_t i = 0; i < tailnet->n_nodes; i++)
 		pol_engine_put(e, &tailnet->nodes[i], &ignored);
-	pol_engine_users(e, tailnet->users, tailnet->n_users, issues);
 	pol_run_tests(e, r);
 	report_failures(r, issues);
 	policy_issues_finish(issues, text, p->root);
