@@ -35,7 +35,8 @@ struct derplink_cfg {
 	void *prepare_arg;
 	void *ctx;
 	/* A packet from a peer; the bytes may be changed until the call returns. */
-	void (*packet)(void *ctx, int region, const struct node_pub *from, uint8_t *bytes, size_t n);
+	void (*packet)(void *ctx, int region, const struct node_pub *from, uint8_t *bytes,
+	               size_t n);
 	/* A peer is not, or no longer, at this relay. */
 	void (*gone)(void *ctx, int region, const struct node_pub *peer);
 	/* A frame came: the region is alive. Not more often than every 5 s. */

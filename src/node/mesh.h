@@ -92,14 +92,14 @@ struct mesh_hooks {
 
 struct mesh_cfg {
 	struct ev *ev;
-	struct tun *tun;             /* taken */
+	struct tun *tun; /* taken */
 	struct resolver *resolver;
 	struct tls_client *tls;
 	struct node_priv node;
 	struct disco_priv disco;
-	uint16_t port;               /* of the UDP sockets; 0: any */
-	bool no_mark;                /* SO_MARK is not allowed here (a test without root) */
-	bool only_tcp443;            /* never UDP */
+	uint16_t port;    /* of the UDP sockets; 0: any */
+	bool no_mark;     /* SO_MARK is not allowed here (a test without root) */
+	bool only_tcp443; /* never UDP */
 	struct mesh_hooks hooks;
 };
 
@@ -121,8 +121,8 @@ struct mesh_peer_cfg {
 	struct path_peer_cfg path;
 	const struct prefix *allowed; /* addresses and routes that are this peer's */
 	size_t n_allowed;
-	bool jailed;                  /* may answer us but start nothing */
-	struct psk psk;               /* WireGuard-only peers may have one */
+	bool jailed;    /* may answer us but start nothing */
+	struct psk psk; /* WireGuard-only peers may have one */
 };
 
 /* Adds or changes; found by the node key. ERR_LIMIT: refused, as before. */
@@ -164,14 +164,14 @@ struct mesh_peer_status {
 	struct path_peer_status path;
 	mono last_handshake; /* MONO_NEVER: none */
 	uint64_t rx_bytes, tx_bytes;
-	bool in_engine;      /* a WireGuard peer exists for it */
-	bool derp_here;      /* its relay is connected */
+	bool in_engine; /* a WireGuard peer exists for it */
+	bool derp_here; /* its relay is connected */
 };
 void mesh_peer_status(const struct mesh *m, const struct mesh_peer *p,
                       struct mesh_peer_status *ret);
 void mesh_netinfo(const struct mesh *m, struct mesh_netinfo *ret);
 
-#define MESH_DROP_LIST(X)                                      \
+#define MESH_DROP_LIST(X)                                       \
 	X(FILTER_IN, "packet from a peer that no rule allows")  \
 	X(FILTER_OUT, "packet from the host that may not go")   \
 	X(NO_PATH, "no way to the peer: neither UDP nor relay") \
@@ -182,6 +182,6 @@ enum mesh_drop {
 #define X(name, text) MESH_DROP_##name,
 	MESH_DROP_LIST(X)
 #undef X
-	MESH_DROPS
+		MESH_DROPS
 };
 uint64_t mesh_drops(const struct mesh *m, enum mesh_drop why);
