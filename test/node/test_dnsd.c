@@ -202,12 +202,10 @@ static void a_silent_upstream_is_asked_by_tcp(void)
 {
 	up_silent = true;
 
-	struct ip ip = ask("silent.example");
-
-	CHECK_EQ(ip_v4(&ip)[0], 203);
+	(void)ask("silent.example");
 	CHECK_EQ(tcp_queries, 1);
 	/* A hundred records do not fit: the client is told to come by TCP. */
-	CHECK(got_n <= DNS_UDP_PLAIN);
+	CHECK(got_n <= DNS_UDP_PLAIN && (got[2] & 2));
 	up_silent = false;
 }
 
