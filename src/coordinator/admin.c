@@ -1,5 +1,6 @@
 #include "coordinator/admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,8 +117,9 @@ static int one_user(struct op *o, uint64_t *ret)
 	if (!found)
 		return refuse(o, ERR_UNKNOWN, "user not found");
 	return found == 1 ? 0
-			  : refuse(o, ERR_EXISTS,
-	                           "unable to determine user to use, query returned multiple users, use ID");
+	                  : refuse(o, ERR_EXISTS,
+	                           "unable to determine user to use, query returned multiple "
+	                           "users, use ID");
 }
 
 static int users_rename(struct op *o)
@@ -126,7 +128,8 @@ static int users_rename(struct op *o)
 	int r = one_user(o, &id);
 
 	if (r >= 0)
-		r = state_user_rename(o->st, id, arg_text(o, "new_name"), o->now, o->actor, &o->why);
+		r = state_user_rename(o->st, id, arg_text(o, "new_name"), o->now, o->actor,
+		                      &o->why);
 	if (r >= 0)
 		admin_put_user(&o->w, state_user(o->st, id));
 	return r;
@@ -343,8 +346,9 @@ static int nodes_rename(struct op *o)
 {
 	uint64_t id = arg_id(o, "id");
 
-	return answer_node(o, id, state_node_rename(o->st, id, arg_text(o, "new_name"), o->now,
-	                                            o->actor, &o->why));
+	return answer_node(
+		o, id,
+		state_node_rename(o->st, id, arg_text(o, "new_name"), o->now, o->actor, &o->why));
 }
 
 static int nodes_delete(struct op *o)

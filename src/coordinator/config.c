@@ -242,8 +242,9 @@ void config_init(struct config *c)
 void config_done(struct config *c)
 {
 	struct texts *lists[] = {
-		&c->trusted_proxies, &c->derp_urls,    &c->derp_paths, &c->nameservers, &c->search_domains,
-		&c->oidc_scope,	     &c->oidc_domains, &c->oidc_users, &c->oidc_groups, &c->unknown,
+		&c->trusted_proxies, &c->derp_urls,  &c->derp_paths,   &c->nameservers,
+		&c->search_domains,  &c->oidc_scope, &c->oidc_domains, &c->oidc_users,
+		&c->oidc_groups,     &c->unknown,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -272,7 +273,7 @@ static unsigned line_of(const yaml_node_t *n)
 static struct span scalar(const yaml_node_t *n)
 {
 	return n->type == YAML_SCALAR_NODE ? span(n->data.scalar.value, n->data.scalar.length)
-					   : (struct span){ 0 };
+	                                   : (struct span){ 0 };
 }
 
 static bool is_null(const yaml_node_t *n)
@@ -296,7 +297,8 @@ static int read_list(struct walk *w, const yaml_node_t *n, const char *key, stru
 		return 0;
 	if (n->type != YAML_SEQUENCE_NODE)
 		return wrong(w, n, key, "expected a list");
-	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
+	     i++) {
 		const yaml_node_t *m = yaml_document_get_node(w->doc, *i);
 
 		if (m->type != YAML_SCALAR_NODE)
@@ -312,7 +314,8 @@ static int read_split(struct walk *w, const yaml_node_t *n, const char *key)
 		return 0;
 	if (n->type != YAML_MAPPING_NODE)
 		return wrong(w, n, key, "expected domains, each with a list of servers");
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
 		struct config_split *s = vec_add(&w->c->split_dns);
 		int r;
 
@@ -331,7 +334,8 @@ static int read_record(struct walk *w, const yaml_node_t *n, const char *key)
 	rec->name = rec->type = rec->value = "";
 	if (n->type != YAML_MAPPING_NODE)
 		return wrong(w, n, key, "expected name, type and value");
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
 		struct span k = scalar(yaml_document_get_node(w->doc, p->key));
 		const char *v = arena_str(&w->c->arena,
 		                          scalar(yaml_document_get_node(w->doc, p->value)));
@@ -368,12 +372,14 @@ static int read_pairs(struct walk *w, const yaml_node_t *n, const char *key)
 		return 0;
 	if (n->type != YAML_MAPPING_NODE)
 		return wrong(w, n, key, "expected names with values");
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
 		struct config_pair *pair = vec_add(&w->c->oidc_params);
 
-		pair->name = arena_str(&w->c->arena, scalar(yaml_document_get_node(w->doc, p->key)));
-		pair->value =
-			arena_str(&w->c->arena, scalar(yaml_document_get_node(w->doc, p->value)));
+		pair->name = arena_str(&w->c->arena,
+		                       scalar(yaml_document_get_node(w->doc, p->key)));
+		pair->value = arena_str(&w->c->arena,
+		                        scalar(yaml_document_get_node(w->doc, p->value)));
 	}
 	return 0;
 }
@@ -567,13 +573,15 @@ static int check_prefix(const char *text, const char *key, struct prefix *ret, s
 	}
 	r = prefix_parse(span_str(text), ret);
 	if (r < 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0, "%s: \"%.60s\" is no prefix", key, text);
+		return fault_set(reterr, ERR_MALFORMED, 0, 0, "%s: \"%.60s\" is no prefix", key,
+		                 text);
 	*ret = prefix_masked(*ret);
 	if (ipam_check(ret) < 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "%s: %.60s must lie within 100.64.0.0/10 or fd7a:115c:a1e0::/48 and "
-		                 "hold addresses",
-		                 key, text);
+		return fault_set(
+			reterr, ERR_MALFORMED, 0, 0,
+			"%s: %.60s must lie within 100.64.0.0/10 or fd7a:115c:a1e0::/48 and "
+			"hold addresses",
+			key, text);
 	return 0;
 }
 
@@ -603,9 +611,10 @@ static int check_values(const struct config *c, struct fault *reterr)
 		                 "node.ephemeral.inactivity_timeout must be more than 65s");
 	if (c->ha_interval_us && (c->ha_interval_us < 2 * US_PER_S || c->ha_timeout_us < US_PER_S ||
 	                          c->ha_timeout_us >= c->ha_interval_us))
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "node.routes.ha: an interval of 2s or more, and a timeout of 1s or "
-		                 "more below it");
+		return fault_set(
+			reterr, ERR_MALFORMED, 0, 0,
+			"node.routes.ha: an interval of 2s or more, and a timeout of 1s or "
+			"more below it");
 	if (strcmp(c->db_type, "sqlite") != 0 && strcmp(c->db_type, "sqlite3") != 0)
 		return fault_set(reterr, ERR_MALFORMED, 0, 0,
 		                 "database.type: only sqlite is supported");
@@ -615,7 +624,8 @@ static int check_values(const struct config *c, struct fault *reterr)
 		return fault_set(reterr, ERR_MALFORMED, 0, 0,
 		                 "tls_cert_path and tls_key_path go together");
 	if (!*c->prefix_v4 && !*c->prefix_v6)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0, "prefixes: one of v4 and v6 is needed");
+		return fault_set(reterr, ERR_MALFORMED, 0, 0,
+		                 "prefixes: one of v4 and v6 is needed");
 	return 0;
 }
 
@@ -640,6 +650,7 @@ int config_finish(struct config *c, const char *state_dir, struct fault *reterr)
 	if (!*c->server_url)
 		c->server_url = arena_fmt(&c->arena, "http://%s", c->listen_addr);
 	while (c->server_url[strlen(c->server_url) - 1] == '/')
-		c->server_url = arena_str(&c->arena, span(c->server_url, strlen(c->server_url) - 1));
+		c->server_url = arena_str(&c->arena,
+		                          span(c->server_url, strlen(c->server_url) - 1));
 	return r < 0 ? r : check_domain(c, reterr);
 }

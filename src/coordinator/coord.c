@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "coordinator/derpmap.h"
 #include "coordinator/dnsmap.h"
+#include "coordinator/embed.h"
 #include "coordinator/logins.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/routes_net.h"
@@ -105,7 +106,8 @@ static void on_tick(struct ev_timer *t, mono now)
 {
 	struct coord *co = CONTAINER_OF(t, struct coord, tick);
 
-	state_tick(co->st, ev_wall(co->ev), co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
+	state_tick(co->st, ev_wall(co->ev),
+	           co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
 	logins_tick(co->logins, now);
 	ev_timer_after(co->ev, &co->tick, TICK_US);
 }
@@ -163,8 +165,8 @@ static int load_relays(const struct config *cfg, struct derpmap *d)
 		if (r >= 0)
 			r = derpmap_add_yaml(d, buf_span(&text), &why);
 		if (r < 0)
-			return log_ret(r, "relay map %s line %u: %s", cfg->derp_paths.v[i], why.line,
-			               why.message);
+			return log_ret(r, "relay map %s line %u: %s", cfg->derp_paths.v[i],
+			               why.line, why.message);
 	}
 	if (cfg->derp_enabled && cfg->derp_auto_region)
 		derpmap_add_embedded(d, cfg);
@@ -294,6 +296,21 @@ static void make_doors(struct coord *co)
 	co->http = co->doors[DOOR_NET].http;
 }
 
+static int open_relay(struct coord *co)
+{
+	AUTO_WIPE(machine_priv) text;
+	AUTO_WIPE(node_priv) key;
+	int r;
+
+	if (!co->cfg->derp_enabled)
+		return 0;
+	r = load_key(co->cfg->derp_key_path, &text);
+	if (r < 0)
+		return r;
+	memcpy(key.b, text.b, KEY_LEN);
+	return embed_new(co, &key, &co->embed);
+}
+
 static int start(struct coord *co)
 {
 	static const int signos[] = { SIGHUP, SIGINT, SIGTERM };
@@ -312,7 +329,9 @@ static int start(struct coord *co)
 	co->logins = logins_new(co);
 	read_trusted(co);
 	make_doors(co);
-	r = set_relays(co);
+	r = open_relay(co);
+	if (r >= 0)
+		r = set_relays(co);
 	if (r >= 0)
 		r = set_names(co);
 	if (r >= 0)
@@ -360,6 +379,7 @@ void coord_free(struct coord *co)
 		http_server_free(co->doors[i].http);
 	}
 	free(co->doors);
+	embed_free(co->embed);
 	ev_timer_stop(co->ev, &co->tick);
 	ev_timer_stop(co->ev, &co->flush);
 	if (co->signals.io.active)
@@ -412,8 +432,8 @@ static int listen_local(struct coord *co)
 	int r = folder_of(co->cfg->unix_socket, 0755);
 
 	if (r >= 0)
-		r = listener_unix(co->ev, co->cfg->unix_socket, (mode_t)co->cfg->unix_socket_mode, &cfg,
-		                  &co->doors[DOOR_LOCAL].listener);
+		r = listener_unix(co->ev, co->cfg->unix_socket, (mode_t)co->cfg->unix_socket_mode,
+		                  &cfg, &co->doors[DOOR_LOCAL].listener);
 	return r < 0 ? log_ret(r, "cannot listen on %s", co->cfg->unix_socket) : 0;
 }
 

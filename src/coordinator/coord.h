@@ -66,6 +66,7 @@ struct coord {
 	struct tls_server *tls;
 	struct logins *logins;
 	struct streams *streams;
+	struct embed *embed;    /* the relay; NULL: none */
 	struct prefix *trusted; /* proxies */
 	size_t n_trusted;
 	struct ev_timer tick, flush;

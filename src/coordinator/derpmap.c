@@ -27,8 +27,7 @@ static void put(struct derpmap *d, int64_t id, char *taken)
 		return;
 	}
 	vec_reserve(&d->regions, d->regions.n + 1);
-	memmove(&d->regions.v[i + 1], &d->regions.v[i],
-	        (d->regions.n - i) * sizeof(*d->regions.v));
+	memmove(&d->regions.v[i + 1], &d->regions.v[i], (d->regions.n - i) * sizeof(*d->regions.v));
 	d->regions.v[i] = (struct derpmap_region){ id, taken };
 	d->regions.n++;
 }
@@ -92,9 +91,8 @@ static const struct {
 
 static struct span scalar_of(const yaml_node_t *n)
 {
-	return n && n->type == YAML_SCALAR_NODE
-	               ? span(n->data.scalar.value, n->data.scalar.length)
-	               : (struct span){ 0 };
+	return n && n->type == YAML_SCALAR_NODE ? span(n->data.scalar.value, n->data.scalar.length)
+	                                        : (struct span){ 0 };
 }
 
 static bool is_json_scalar(struct span s)
@@ -103,7 +101,7 @@ static bool is_json_scalar(struct span s)
 
 	for (size_t i = 0; i < s.n; i++)
 		digits &= (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] == '-' && i == 0) ||
-			  s.p[i] == '.';
+		          s.p[i] == '.';
 	return digits || span_is(s, "true") || span_is(s, "false");
 }
 
@@ -183,7 +181,8 @@ static const yaml_node_t *yaml_get(yaml_document_t *doc, const yaml_node_t *map,
 {
 	if (!map || map->type != YAML_MAPPING_NODE)
 		return NULL;
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++)
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
+	     p++)
 		if (span_is_nocase(scalar_of(yaml_document_get_node(doc, p->key)), name))
 			return yaml_document_get_node(doc, p->value);
 	return NULL;

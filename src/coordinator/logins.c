@@ -46,9 +46,10 @@ static void put_user(struct js_wr *w, const struct state *st, const struct node 
 	int64_t id = !n ? 0 : (int64_t)(u ? u->id : USER_TAGGED_ID);
 	char text[24];
 	const char *login = u ? user_login(u, text) : tagged;
-	const char *shown = u && *u->display_name ? u->display_name : u ? login
-		            : n				       ? "Tagged Devices"
-								       : "";
+	const char *shown = u && *u->display_name ? u->display_name
+	                    : u                   ? login
+	                    : n                   ? "Tagged Devices"
+	                                          : "";
 
 	js_wr_key(w, "User");
 	js_wr_open(w, JS_OBJECT);
@@ -208,8 +209,8 @@ static void wait_for(struct coord_call *c, struct login *g)
 
 	list_each(other, &g->waiters, link)
 		waiting++;
-	if (waiting >= WAITERS_MAX) {
-		other = list_first(&g->waiters, struct waiter, link);
+	other = waiting >= WAITERS_MAX ? list_first(&g->waiters, struct waiter, link) : NULL;
+	if (other) {
 		list_remove(&other->link);
 		respond_error(c->co, other->req, "superseded by another request");
 		free(other);
@@ -250,7 +251,8 @@ int logins_approve(struct logins *l, struct span auth_id, uint64_t user_id,
 	int r;
 
 	if (!g)
-		return fault_set(reterr, ERR_UNKNOWN, 0, 0, "registration not found: it may have expired");
+		return fault_set(reterr, ERR_UNKNOWN, 0, 0,
+		                 "registration not found: it may have expired");
 	rotated = rotates(l->co, &g->claim);
 	r = state_register_for_user(l->co->st, &g->claim, user_id, method, expiry,
 	                            ev_wall(l->co->ev), actor, ret, reterr);
@@ -294,7 +296,7 @@ void logins_tick(struct logins *l, mono now)
 static void log_out(struct coord_call *c, const struct node *n, wall now)
 {
 	int r = n->ephemeral ? state_node_delete(c->co->st, n->id, now, "node")
-			     : state_node_expire(c->co->st, n->id, now, now, "node");
+	                     : state_node_expire(c->co->st, n->id, now, now, "node");
 
 	if (r < 0)
 		respond_error(c->co, c->req, "cannot log out now");
@@ -315,8 +317,8 @@ static void shorten(struct coord_call *c, const struct node *n, wall at, wall no
 		respond(c->co, c->req, &(struct verdict){ .node = state_node(c->co->st, n->id) });
 }
 
-static void register_with_key(struct coord_call *c, const struct node_claim *claim,
-                              struct span key, wall now)
+static void register_with_key(struct coord_call *c, const struct node_claim *claim, struct span key,
+                              wall now)
 {
 	const struct node *n = NULL;
 	struct fault why = { .message = "registration failed" };

@@ -22,7 +22,6 @@ struct noise_link {
 static const char upgrade_name[] = "tailscale-control-protocol";
 /* A dead client is noticed by what it does not acknowledge; an idle one costs a probe. */
 static const struct stream_tcp tuning = { .keepalive_s = 60, .user_timeout_ms = 30000 };
-static const struct stream_cfg limits = { .out_max = 64 << 20, .out_high = 256 << 10 };
 
 const struct machine_pub *noise_link_machine(const struct noise_link *l)
 {
@@ -213,9 +212,10 @@ void noise_link_upgrade(struct coord_call *c)
 	struct stream *s;
 
 	if (!http_has_token(req->head, "Upgrade", upgrade_name)) {
-		http_answer_text(req, 400,
-		                 "missing or unknown Upgrade header; a reverse proxy in front of this "
-		                 "server must pass upgrades of POST requests");
+		http_answer_text(
+			req, 400,
+			"missing or unknown Upgrade header; a reverse proxy in front of this "
+			"server must pass upgrades of POST requests");
 		return;
 	}
 	if (read_hello(req, hello) < 0 ||

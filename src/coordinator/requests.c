@@ -195,6 +195,6 @@ int admit_request_read(struct arena *a, struct span json, struct node_pub *ret)
 	r = js_rd_enter(&rd, JS_OBJECT);
 	while (r >= 0 && (r = js_rd_next_key(&rd, &key)) > 0)
 		r = span_is(key, "NodePublic") ? read_key(&rd, parse_node, ret)
-					       : js_rd_skip(&rd, &skipped);
+		                               : js_rd_skip(&rd, &skipped);
 	return r < 0 ? r : js_rd_end(&rd);
 }

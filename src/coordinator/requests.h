@@ -33,7 +33,8 @@ struct map_request {
 };
 
 /* ERR_MALFORMED, ERR_LIMIT. Views of the text and the arena. */
-NODISCARD int register_request_read(struct arena *a, struct span json, struct register_request *ret);
+NODISCARD int register_request_read(struct arena *a, struct span json,
+                                    struct register_request *ret);
 NODISCARD int map_request_read(struct arena *a, struct span json, struct map_request *ret);
 
 /* {"NodePublic":"nodekey:...","Source":"..."} of a relay that asks whom to let in. */

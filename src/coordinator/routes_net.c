@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "coordinator/admin.h"
+#include "coordinator/embed.h"
 #include "coordinator/logins.h"
 #include "coordinator/metrics.h"
 #include "coordinator/noise_link.h"
@@ -88,13 +89,16 @@ static void get_register(struct coord_call *c)
 	struct buf page = { 0 };
 
 	if (!auth_id_valid(span_str(id)) || !logins_find(c->co->logins, span_str(id), &info)) {
-		http_answer_text(c->req, 404, "this login is unknown or has expired; start it again");
+		http_answer_text(c->req, 404,
+		                 "this login is unknown or has expired; start it again");
 		return;
 	}
 	buf_fmt(&page,
 	        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Machine "
-	        "registration</title><h1>Machine registration</h1><p>To let this machine in, run on "
-	        "the server:</p><pre>headscale auth register --auth-id %s --user USERNAME</pre></html>\n",
+	        "registration</title><h1>Machine registration</h1><p>To let this machine in, run "
+	        "on "
+	        "the server:</p><pre>headscale auth register --auth-id %s --user "
+	        "USERNAME</pre></html>\n",
 	        id);
 	http_answer(c->req, 200, "text/html; charset=utf-8", buf_span(&page));
 	buf_done(&page);
@@ -110,6 +114,9 @@ static void head_ping(struct coord_call *c)
 const struct coord_route routes_net[] = {
 	{ { "GET", "/key" }, get_key },
 	{ { "POST", "/ts2021" }, noise_link_upgrade },
+	{ { "GET", "/derp" }, embed_upgrade },
+	{ { "GET", "/derp/probe" }, embed_probe },
+	{ { "GET", "/derp/latency-check" }, embed_probe },
 	{ { "GET", "/health" }, get_health },
 	{ { "GET", "/version" }, get_version },
 	{ { "GET", "/robots.txt" }, get_robots },

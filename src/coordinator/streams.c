@@ -12,9 +12,9 @@
 enum {
 	KEEPALIVE_US = 50 * 1000 * 1000,
 	KEEPALIVE_JITTER_US = 8 * 1000 * 1000,
-	GRACE_US = 10 * 1000 * 1000,  /* from the end of the last poll to being offline */
-	FLUSH_US = 10 * 1000,         /* changes are gathered this long */
-	FLUSH_SHARE = 2,              /* a flush that took t is followed by a pause of 2 t */
+	GRACE_US = 10 * 1000 * 1000, /* from the end of the last poll to being offline */
+	FLUSH_US = 10 * 1000,        /* changes are gathered this long */
+	FLUSH_SHARE = 2,             /* a flush that took t is followed by a pause of 2 t */
 	FLUSH_MAX_US = 150 * 1000,
 };
 
@@ -159,8 +159,7 @@ void streams_wake(struct streams *s)
 
 	if (ev_timer_active(&s->flush) || list_empty(&s->list))
 		return;
-	ev_timer_set(s->co->ev, &s->flush,
-	             mono_before(soon, s->next_flush) ? s->next_flush : soon);
+	ev_timer_set(s->co->ev, &s->flush, mono_before(soon, s->next_flush) ? s->next_flush : soon);
 }
 
 /* ---- presence ---- */
@@ -270,8 +269,8 @@ static void open_stream(struct coord_call *c, const struct map_request *q, uint6
 /* The whole map once: for tests and tools. */
 static void answer_once(struct coord_call *c, const struct map_request *q, uint64_t node)
 {
-	struct mapsess *sess =
-		mapsess_new(c->co->hub, node, q->zstd ? PIECE_ZSTD : PIECE_PLAIN, true);
+	struct mapsess *sess = mapsess_new(c->co->hub, node, q->zstd ? PIECE_ZSTD : PIECE_PLAIN,
+	                                   true);
 	struct mapmsg msg = { 0 };
 	struct buf out = { 0 };
 
@@ -292,7 +291,8 @@ static int store_report(struct coord *co, const struct map_request *q, uint64_t 
 {
 	struct node_report report = {
 		.disco = &q->disco,
-		.endpoints = q->has_endpoints && (!q->stream || q->endpoints.n) ? &q->endpoints : NULL,
+		.endpoints = q->has_endpoints && (!q->stream || q->endpoints.n) ? &q->endpoints
+		                                                                : NULL,
 		.hostinfo = q->hostinfo,
 		.capver = (unsigned)q->version,
 	};
