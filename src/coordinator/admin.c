@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "coordinator/logins.h"
 #include "coordinator/streams.h"
+#include "coordinator/tailnet_policy.h"
 
 enum { ADMIN_BODY_MAX = 4 << 20, AUDIT_PAGE = 100, AUDIT_PAGE_MAX = 10000 };
 
@@ -517,6 +518,32 @@ static int policy_get(struct op *o)
 	return 0;
 }
 
+static int policy_set(struct op *o)
+{
+	struct span text = arg_text(o, "policy");
+	int r = coord_set_policy(o->co, text, o->actor, &o->why);
+
+	if (r < 0)
+		return r;
+	js_wr_open(&o->w, JS_OBJECT);
+	js_wr_kv_span(&o->w, "policy", text);
+	js_wr_close(&o->w, JS_OBJECT);
+	return 0;
+}
+
+static int policy_check(struct op *o)
+{
+	struct policy_issues issues = { 0 };
+	int r = tailnet_policy_check(o->co->policy, arg_text(o, "policy"), &issues);
+
+	if (r < 0)
+		tailnet_policy_explain(&issues, &o->why);
+	else
+		put_empty(o);
+	policy_issues_done(&issues);
+	return r;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct op *o);
@@ -544,6 +571,8 @@ static const struct {
 	{ "nodes.backfillips", nodes_backfill },
 	{ "auth.reject", auth_reject },
 	{ "policy.get", policy_get },
+	{ "policy.set", policy_set },
+	{ "policy.check", policy_check },
 	{ "health", get_health },
 	{ "backup", backup },
 	{ "audit.list", audit_list },

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "coordinator/cmd_priv.h"
 #include "coordinator/coord.h"
+#include "coordinator/policy/policy.h"
 #include "crypto/init.h"
 #include "crypto/keys.h"
 #include "platform/http_client.h"
@@ -148,6 +149,13 @@ int cmd_generate(struct config *cfg, int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+/* "policy check ...", "policy compile ...": argv is what stands behind the command's name. */
+int cmd_policy(struct config *cfg, int argc, char **argv)
+{
+	(void)cfg;
+	return policy_cmd_main(argc + 2, argv - 2);
+}
+
 /* ---- commands that ask the server ---- */
 
 struct asking {
@@ -254,6 +262,18 @@ static int fail(struct parsing *p, const char *what, const char *about)
 	return ERR_MALFORMED;
 }
 
+static int put_file(struct parsing *p, const struct cmd_flag *f, const char *path)
+{
+	AUTO_DONE(buf) struct buf text = { .max = POLICY_TEXT_MAX };
+	struct js_wr w = js_wr_of(&p->json);
+
+	if (file_read(path, POLICY_TEXT_MAX, &text) < 0)
+		return fail(p, "cannot read", path);
+	put_key(p, f->arg);
+	js_wr_span(&w, buf_span(&text));
+	return 0;
+}
+
 static int put_flag(struct parsing *p, const struct cmd_flag *f, const char *value)
 {
 	struct js_wr w = js_wr_of(&p->json);
@@ -263,6 +283,8 @@ static int put_flag(struct parsing *p, const struct cmd_flag *f, const char *val
 
 	if (f->kind == FLAG_LOCAL)
 		return 0;
+	if (f->kind == FLAG_FILE)
+		return put_file(p, f, value);
 	if (f->kind == FLAG_NUMBER && span_u64(span_str(value), INT64_MAX, &number) < 0)
 		return fail(p, "not a number", value);
 	if (f->kind == FLAG_DURATION && duration_parse(span_str(value), &us) < 0)
@@ -282,6 +304,7 @@ static int put_flag(struct parsing *p, const struct cmd_flag *f, const char *val
 		js_wr_str(&w, us ? wall_text((wall){ wall_now().us + us }, time) : "");
 		break;
 	case FLAG_TEXT:
+	case FLAG_FILE:
 	case FLAG_LOCAL:
 		js_wr_str(&w, value);
 		break;
@@ -453,6 +476,7 @@ static int run_here(const struct cmd *c, struct config *cfg, int argc, char **ar
 {
 	int at = 1;
 
+	/* Past the group's word, if there is one, and flags before the command. */
 	while (at < argc && !is_named(argv[at], c->name, c->aliases))
 		at++;
 	return c->run(cfg, argc - at - 1, argv + at + 1);
@@ -477,6 +501,8 @@ static int run_cmd(const struct cmd *c, int argc, char **argv)
 		buf_done(&p.json);
 		return EXIT_FAILURE;
 	}
+	if (c->no_config)
+		return run_here(c, NULL, argc, argv);
 	config_init(&cfg);
 	if (cmd_load_config(config_flag(argc, argv), &cfg) >= 0)
 		status = c->run ? run_here(c, &cfg, argc, argv)

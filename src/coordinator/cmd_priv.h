@@ -11,6 +11,7 @@ enum flag_kind {
 	FLAG_NUMBER,
 	FLAG_LIST,     /* commas between; may be given again */
 	FLAG_DURATION, /* "90d"; sent as the time that long from now */
+	FLAG_FILE,     /* the file's contents are sent */
 	FLAG_LOCAL,    /* not sent: the command looks at it */
 };
 
@@ -46,6 +47,7 @@ struct cmd {
 	enum cmd_shape shape;
 	const char *done, *help;
 	int (*run)(struct config *cfg, int argc, char **argv);
+	bool no_config; /* run gets NULL: it needs none */
 };
 
 extern const struct cmd cmd_table[];
@@ -66,5 +68,6 @@ int cmd_load_config(const char *path, struct config *cfg);
 
 int cmd_serve(struct config *cfg, int argc, char **argv);
 int cmd_configtest(struct config *cfg, int argc, char **argv);
+int cmd_policy(struct config *cfg, int argc, char **argv);
 int cmd_version(struct config *cfg, int argc, char **argv);
 int cmd_generate(struct config *cfg, int argc, char **argv);

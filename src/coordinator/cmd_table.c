@@ -76,6 +76,11 @@ static const struct cmd_flag audit_flags[] = {
 	{ 0 },
 };
 
+static const struct cmd_flag policy_file[] = {
+	{ "file", 'f', FLAG_FILE, "policy", NULL, "the policy's file" },
+	{ 0 },
+};
+
 static const struct cmd_column user_columns[] = {
 	{ "ID", "id" }, { "Name", "display_name" }, { "Username", "name" }, { "Email", "email" },
 	{ "Created", "created_at" }, { 0 },
@@ -115,8 +120,8 @@ static const struct cmd_column audit_columns[] = {
 const struct cmd cmd_table[] = {
 	{ NULL, NULL, "serve", "server", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Run the coordinator", cmd_serve },
 	{ NULL, NULL, "configtest", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Check the configuration", cmd_configtest },
-	{ NULL, NULL, "version", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Print the version", cmd_version },
-	{ NULL, NULL, "generate", "gen", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "generate private-key: print a fresh key", cmd_generate },
+	{ NULL, NULL, "version", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Print the version", cmd_version, true },
+	{ NULL, NULL, "generate", "gen", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "generate private-key: print a fresh key", cmd_generate, true },
 	{ NULL, NULL, "health", "", "health", NULL, no_flags, NULL, SHAPE_DONE, "healthy", "Ask whether the server works", NULL },
 	{ USERS, "create", CREATE, "users.create", "name", user_create, user_columns, SHAPE_DONE, "User created", "Create a user", NULL },
 	{ USERS, "list", LIST, "users.list", NULL, user_which, user_columns, SHAPE_TABLE, NULL, "List users", NULL },
@@ -144,6 +149,9 @@ const struct cmd cmd_table[] = {
 	{ APIKEYS, "expire", EXPIRE, "apikeys.expire", NULL, api_which, NULL, SHAPE_DONE, "Key expired", "End an API key", NULL },
 	{ APIKEYS, "delete", DELETE, "apikeys.delete", NULL, api_which, NULL, SHAPE_DONE, "Key deleted", "Delete an API key", NULL },
 	{ "policy", "", "get", "show view fetch", "policy.get", NULL, no_flags, policy_member, SHAPE_MEMBER, NULL, "Print the stored policy", NULL },
+	{ "policy", "", "set", "put update", "policy.set", NULL, policy_file, NULL, SHAPE_DONE, "Policy updated.", "Store a policy and put it in force", NULL },
+	{ "policy", "", "check", "", NULL, NULL, policy_file, NULL, SHAPE_DONE, NULL, "check FILE: say what is wrong with a policy", cmd_policy, true },
+	{ "policy", "", "compile", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "compile --case FILE: what policies do, as JSON", cmd_policy, true },
 	{ "audit", "", "list", LIST, "audit.list", NULL, audit_flags, audit_columns, SHAPE_TABLE, NULL, "List administrative changes", NULL },
 	{ "audit", "", "verify", "", "audit.verify", NULL, no_flags, NULL, SHAPE_DONE, "the audit log is whole", "Check the chain of the audit log", NULL },
 	{ NULL, NULL, "backup", "", "backup", "path", no_flags, NULL, SHAPE_DONE, "Database copied", "Copy the database while it is in use", NULL },

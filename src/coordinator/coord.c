@@ -17,6 +17,7 @@
 #include "coordinator/noise_link.h"
 #include "coordinator/routes_net.h"
 #include "coordinator/streams.h"
+#include "coordinator/tailnet_policy.h"
 
 enum { TICK_US = 5 * 1000 * 1000, WRITE_BEHIND_US = 1000 * 1000, KEY_FILE_MAX = 256 };
 
@@ -82,12 +83,28 @@ static void on_change(void *arg, const struct change *c)
 {
 	struct coord *co = arg;
 
+	tailnet_policy_changed(co->policy, c);
 	if (!co->hub)
 		return;
 	maphub_changed(co->hub, c);
 	streams_wake(co->streams);
 	if (state_is_dirty(co->st) && !ev_timer_active(&co->flush))
 		ev_timer_after(co->ev, &co->flush, WRITE_BEHIND_US);
+}
+
+static bool may_tag(void *arg, const struct user *u, const struct texts *tags, const char *tag)
+{
+	return tailnet_policy_may_tag(((struct coord *)arg)->policy, u, tags, tag);
+}
+
+static bool tag_known(void *arg, const char *tag)
+{
+	return tailnet_policy_tag_known(((struct coord *)arg)->policy, tag);
+}
+
+static bool auto_approves(void *arg, const struct node *n, const struct prefix *route)
+{
+	return tailnet_policy_auto_approves(((struct coord *)arg)->policy, n, route);
 }
 
 static void on_flush(struct ev_timer *t, mono now)
@@ -206,8 +223,72 @@ static int set_names(struct coord *co)
 	return 0;
 }
 
+/* ---- the policy ---- */
+
+static bool policy_in_database(const struct coord *co)
+{
+	return strcmp(co->cfg->policy_mode, "database") == 0;
+}
+
+/* The text in force: of the file or the database; empty for none. */
+static int read_policy(struct coord *co, struct buf *ret)
+{
+	struct store *s = state_store(co->st);
+	char *text = NULL;
+	wall at;
+	int r;
+
+	if (!policy_in_database(co))
+		return *co->cfg->policy_path ? file_read(co->cfg->policy_path, POLICY_TEXT_MAX, ret)
+		                             : 0;
+	r = s->ops->get_policy(s, &text, &at);
+	if (r >= 0 && text)
+		buf_add_str(ret, text);
+	free(text);
+	return r;
+}
+
+static int load_policy(struct coord *co, enum policy_strictness how)
+{
+	AUTO_DONE(buf) struct buf text = { .max = POLICY_TEXT_MAX };
+	struct policy_issues issues = { 0 };
+	struct fault why = { 0 };
+	int r = read_policy(co, &text);
+
+	if (r >= 0 && !text.n)
+		return 0;
+	if (r >= 0)
+		r = tailnet_policy_set(co->policy, buf_span(&text), how, ev_wall(co->ev), &issues);
+	tailnet_policy_explain(&issues, &why);
+	policy_issues_done(&issues);
+	return r < 0 ? log_ret(r, "policy %s: %s", co->cfg->policy_path, why.message) : 0;
+}
+
+int coord_set_policy(struct coord *co, struct span text, const char *actor, struct fault *reterr)
+{
+	struct policy_issues issues = { 0 };
+	wall now = ev_wall(co->ev);
+	int r;
+
+	if (!policy_in_database(co))
+		return fault_set(reterr, ERR_DENIED, 0, 0,
+		                 "the policy is a file (policy.mode): change it there");
+	r = tailnet_policy_check(co->policy, text, &issues);
+	if (r < 0)
+		tailnet_policy_explain(&issues, reterr);
+	/* Kept first: what is in force is never ahead of what is stored. */
+	if (r >= 0)
+		r = state_policy_save(co->st, text, now, actor);
+	if (r >= 0)
+		r = tailnet_policy_set(co->policy, text, POLICY_ON_WRITE, now, &issues);
+	policy_issues_done(&issues);
+	return r;
+}
+
 void coord_reload(struct coord *co)
 {
+	if (!policy_in_database(co))
+		(void)load_policy(co, POLICY_ON_WRITE);
 	/* What is wrong was logged; what was there stays. */
 	(void)set_relays(co);
 	(void)set_names(co);
@@ -236,7 +317,14 @@ static int open_state(struct coord *co)
 		.node_expiry_us = cfg->node_expiry_us,
 		.device_approval = cfg->device_approval,
 	};
-	struct state_env env = { .rand = &co->rand, .changed = on_change, .arg = co };
+	struct state_env env = {
+		.rand = &co->rand,
+		.changed = on_change,
+		.may_tag = may_tag,
+		.tag_known = tag_known,
+		.auto_approves = auto_approves,
+		.arg = co,
+	};
 	AUTO(store_close) struct store *store = NULL;
 	int r = folder_of(cfg->db_path, 0700);
 
@@ -316,6 +404,7 @@ static int start(struct coord *co)
 	static const int signos[] = { SIGHUP, SIGINT, SIGTERM };
 	int r = load_key(co->cfg->noise_key_path, &co->noise_key);
 
+	co->policy = tailnet_policy_new(co->cfg->server_url);
 	if (r >= 0)
 		r = open_state(co);
 	if (r >= 0)
@@ -323,7 +412,11 @@ static int start(struct coord *co)
 	if (r < 0)
 		return r;
 	machine_priv_public(&co->noise_key, &co->noise_pub);
-	co->judge = judge_open;
+	tailnet_policy_attach(co->policy, co->st);
+	tailnet_policy_judge(co->policy, &co->judge);
+	r = load_policy(co, POLICY_ON_START);
+	if (r < 0)
+		return r;
 	co->hub = maphub_new(co->st, &co->judge, &co->settings);
 	co->streams = streams_new(co);
 	co->logins = logins_new(co);
@@ -387,6 +480,7 @@ void coord_free(struct coord *co)
 	maphub_free(co->hub);
 	co->hub = NULL;
 	state_free(co->st);
+	tailnet_policy_free(co->policy);
 	tls_server_unref(co->tls);
 	tls_cert_unref(co->cert);
 	machine_priv_wipe(&co->noise_key);

@@ -57,6 +57,7 @@ struct coord {
 	struct machine_priv noise_key;
 	struct machine_pub noise_pub;
 	struct state *st;
+	struct tailnet_policy *policy;
 	struct judge judge;
 	struct map_settings settings;
 	struct maphub *hub;
@@ -82,6 +83,10 @@ void coord_free(struct coord *co);
 DEFINE_AUTO(coord_free, struct coord *)
 /* SIGHUP: files that may have changed. */
 void coord_reload(struct coord *co);
+
+/* Puts a policy in force and keeps it (database mode). ERR_MALFORMED, and why. */
+NODISCARD int coord_set_policy(struct coord *co, struct span text, const char *actor,
+                               struct fault *reterr);
 
 /* JSON answers. */
 void coord_answer_json(struct http_req *req, unsigned status, struct span json);
