@@ -68,3 +68,15 @@ const char *key_short(char dst[static KEY_SHORT_MAX], const uint8_t k[static 32]
 	dst[7] = '\0';
 	return dst;
 }
+
+void lock_priv_new(struct lock_priv *ret)
+{
+	struct lock_pub pub;
+
+	(void)crypto_sign_keypair(pub.b, ret->b);
+}
+
+void lock_priv_public(const struct lock_priv *k, struct lock_pub *ret)
+{
+	memcpy(ret->b, k->b + 32, 32);
+}

@@ -90,6 +90,18 @@ KEY_PRIVATE(challenge_priv, challenge_pub)
 /* Tailnet lock: Ed25519. */
 KEY_PUBLIC(lock_pub, "nlpub:")
 
+struct lock_priv {
+	uint8_t b[64]; /* seed, public key */
+};
+
+static inline void lock_priv_wipe(struct lock_priv *k)
+{
+	explicit_bzero(k, sizeof(*k));
+}
+
+void lock_priv_new(struct lock_priv *ret);
+void lock_priv_public(const struct lock_priv *k, struct lock_pub *ret);
+
 /* A pre-shared WireGuard key. */
 struct psk {
 	uint8_t b[KEY_LEN];

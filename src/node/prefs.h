@@ -13,10 +13,6 @@
 
 #define PREFS_DEFAULT_CONTROL "https://controlplane.tailscale.com"
 
-struct lock_priv {
-	uint8_t b[64]; /* Ed25519: seed, public key */
-};
-
 struct persist {
 	struct node_priv node_key, old_node_key;
 	struct tc_user_profile user;
@@ -25,6 +21,13 @@ struct persist {
 	struct span attestation_key;
 	struct js_strs disallowed_tka;
 };
+
+static inline void persist_wipe(struct persist *p)
+{
+	node_priv_wipe(&p->node_key);
+	node_priv_wipe(&p->old_node_key);
+	lock_priv_wipe(&p->lock_key);
+}
 
 enum prefs_netfilter { NETFILTER_OFF, NETFILTER_NODIVERT, NETFILTER_ON };
 

@@ -1,0 +1,165 @@
+/* The daemon program: its command line, signals, start and end. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "crypto/init.h"
+#include "node/node.h"
+
+#define DEFAULT_STATE_DIR "/var/lib/fairlead"
+#define DEFAULT_STATE DEFAULT_STATE_DIR "/fairleadd.state"
+#define DEFAULT_SOCKET "/run/fairlead/fairleadd.sock"
+
+struct options {
+	const char *state, *state_dir, *socket, *tun;
+	unsigned port, verbose;
+	bool version, cleanup, no_mark;
+};
+
+enum { OPT_NONE = 256, OPT_NO_MARK };
+
+/* Those of tailscaled that mean something here, and those that may be given and mean nothing. */
+static const struct option long_options[] = {
+	{ "tun", required_argument, NULL, 't' },
+	{ "port", required_argument, NULL, 'p' },
+	{ "state", required_argument, NULL, 's' },
+	{ "statedir", required_argument, NULL, 'd' },
+	{ "socket", required_argument, NULL, 'S' },
+	{ "verbose", required_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "cleanup", no_argument, NULL, 'c' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "no-mark", no_argument, NULL, OPT_NO_MARK },
+	{ "no-logs-no-support", no_argument, NULL, OPT_NONE },
+	{ 0 },
+};
+
+static void usage(FILE *to)
+{
+	fputs("usage: fairleadd [options]\n"
+	      "  --tun NAME       network interface, default fairlead0\n"
+	      "  --port N         UDP port, default 41641; 0 for any\n"
+	      "  --state FILE     state file, default " DEFAULT_STATE ";\n"
+	      "                   \"mem:\" keeps nothing and joins as an ephemeral node\n"
+	      "  --statedir DIR   folder of the state file and others\n"
+	      "  --socket PATH    local API, default " DEFAULT_SOCKET "\n"
+	      "  --verbose N      1: more in the log\n"
+	      "  --cleanup        undo what a crashed daemon left behind, and exit\n"
+	      "  --version\n",
+	      to);
+}
+
+/* Negative: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	while ((c = getopt_long_only(argc, argv, "", long_options, NULL)) != -1) {
+		switch (c) {
+		case 't':
+			o->tun = optarg;
+			break;
+		case 'p':
+			o->port = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 's':
+			o->state = optarg;
+			break;
+		case 'd':
+			o->state_dir = optarg;
+			break;
+		case 'S':
+			o->socket = optarg;
+			break;
+		case 'v':
+			o->verbose = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'V':
+			o->version = true;
+			break;
+		case 'c':
+			o->cleanup = true;
+			break;
+		case OPT_NO_MARK:
+			o->no_mark = true;
+			break;
+		case OPT_NONE:
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc || o->port > UINT16_MAX) {
+		usage(stderr);
+		return 2;
+	}
+	return -1;
+}
+
+struct daemon {
+	struct ev *ev;
+	struct ev_signal signals;
+};
+
+static void on_signal(struct ev_signal *s, int signo)
+{
+	struct daemon *d = CONTAINER_OF(s, struct daemon, signals);
+
+	log_info("signal %d, ending", signo);
+	ev_stop(d->ev, 0);
+}
+
+static int run(const struct options *o)
+{
+	static const int signos[] = { SIGTERM, SIGINT };
+	AUTO(ev_free) struct ev *ev = ev_new();
+	struct daemon d = { .ev = ev, .signals.fn = on_signal };
+	AUTO_FREE char *in_dir = o->state_dir ? str_fmt("%s/fairleadd.state", o->state_dir) : NULL;
+	const char *state = o->state ? o->state : in_dir ? in_dir : DEFAULT_STATE;
+	struct node_cfg cfg = {
+		.ev = ev,
+		.state_path = strcmp(state, "mem:") == 0 ? NULL : state,
+		.state_dir = o->state_dir,
+		.socket = o->socket,
+		.tun_name = o->tun,
+		.port = (uint16_t)o->port,
+		.no_mark = o->no_mark,
+	};
+	AUTO(node_free) struct node *n = NULL;
+	int r = ev_signal_start(ev, &d.signals, signos, ARRAY_LEN(signos));
+
+	if (r == 0)
+		r = node_new(&cfg, &n);
+	if (r < 0) {
+		log_error("cannot start: %s", err_text(r));
+		return 1;
+	}
+	node_start(n);
+	return ev_run(ev);
+}
+
+int node_main(int argc, char **argv)
+{
+	struct options o = { .socket = DEFAULT_SOCKET, .tun = "fairlead0", .port = 41641 };
+	int r = parse(argc, argv, &o);
+
+	if (r >= 0)
+		return r;
+	if (o.version) {
+		printf("%s\n", FAIRLEAD_VERSION);
+		return 0;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	log_set_level(o.verbose ? LOG_DEBUG : LOG_INFO);
+	crypto_start();
+	return run(&o);
+}

@@ -1,0 +1,106 @@
+/* What is wrong, in words a person can act on. Codes and texts are those of tailscale v1.102.5,
+ * health. */
+#include "node/node_priv.h"
+
+enum { MAP_SILENT_US = 125000000 };
+
+struct warning {
+	const char *code, *title, *severity, *text;
+	bool connectivity;
+};
+
+static bool map_is_silent(const struct node *n)
+{
+	struct session_status s;
+
+	if (!n->session || n->state < IPN_STARTING)
+		return false;
+	s = session_status(n->session);
+	return s.last_map.us && mono_since(s.last_map, ev_now(n->ev)) > MAP_SILENT_US;
+}
+
+/* Calls each for every warning that holds now. */
+static void each_warning(const struct node *n, void (*each)(void *arg, const struct warning *w),
+                         void *arg)
+{
+	const struct prefs *p = node_prefs(n);
+	struct session_status s = { .error = "" };
+	bool logged_out = n->state == IPN_NEEDS_LOGIN || p->logged_out;
+
+	if (n->session)
+		s = session_status(n->session);
+	if (logged_out && *s.error)
+		each(arg,
+		     &(struct warning){ "login-state", "Logged out", "medium", s.error, true });
+	else if (logged_out)
+		each(arg, &(struct warning){ "login-state", "Logged out", "medium",
+		                             "You are logged out.", true });
+	else if (!p->want_running)
+		each(arg, &(struct warning){ "wantrunning-false", "Tailscale off", "low",
+		                             "Tailscale is stopped.", true });
+	else if (*s.error)
+		each(arg, &(struct warning){ "login-state", "Coordinator not reached", "medium",
+		                             s.error, true });
+	if (map_is_silent(n))
+		each(arg,
+		     &(struct warning){
+			     "mapresponse-timeout", "Network map response timeout", "medium",
+			     "The coordination server has not spoken for two minutes.", false });
+}
+
+static void put_text(void *arg, const struct warning *w)
+{
+	js_wr_str(arg, w->text);
+}
+
+void health_write(const struct node *n, struct js_wr *w)
+{
+	const struct netmap *m = node_map(n);
+
+	js_wr_open(w, JS_ARRAY);
+	each_warning(n, put_text, w);
+	for (size_t i = 0; m && m->health && i < m->health->n; i++)
+		js_wr_span(w, m->health->v[i]);
+	for (size_t i = 0; m && i < m->messages.n; i++)
+		js_wr_span(w, m->messages.v[i].message->text);
+	js_wr_close(w, JS_ARRAY);
+}
+
+static void put_object(struct js_wr *w, const char *code, const char *severity, struct span title,
+                       struct span text, bool connectivity)
+{
+	js_wr_key(w, code);
+	js_wr_open(w, JS_OBJECT);
+	js_wr_kv_str(w, "WarnableCode", code);
+	js_wr_kv_str(w, "Severity", severity);
+	js_wr_kv_span(w, "Title", title);
+	js_wr_kv_span(w, "Text", text);
+	if (connectivity)
+		js_wr_kv_bool(w, "ImpactsConnectivity", true);
+	js_wr_close(w, JS_OBJECT);
+}
+
+static void put_warning(void *arg, const struct warning *w)
+{
+	put_object(arg, w->code, w->severity, span_str(w->title), span_str(w->text),
+	           w->connectivity);
+}
+
+void health_write_state(const struct node *n, struct js_wr *w)
+{
+	const struct netmap *m = node_map(n);
+
+	js_wr_open(w, JS_OBJECT);
+	js_wr_key(w, "Warnings");
+	js_wr_open(w, JS_OBJECT);
+	each_warning(n, put_warning, w);
+	for (size_t i = 0; m && i < m->messages.n; i++) {
+		const struct tc_display_message *d = m->messages.v[i].message;
+		AUTO_FREE char *code = str_fmt("control-health.%s", m->messages.v[i].id);
+		AUTO_FREE char *severity = span_dup(d->severity);
+
+		put_object(w, code, severity, d->title, d->text, d->impacts_connectivity);
+	}
+	js_wr_close(w, JS_OBJECT);
+	js_wr_close(w, JS_OBJECT);
+}

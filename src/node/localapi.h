@@ -1,0 +1,29 @@
+#pragma once
+/*
+ * Rows of the local API: HTTP on a Unix socket, paths and JSON of tailscaled
+ * v1.102.5, so that its `tailscale` command and programs that know it work here.
+ *
+ * Reading is everybody's who can connect; changing is root's, and the
+ * operator's (prefs). Who connects is told by the socket.
+ */
+#include "node/node_priv.h"
+
+enum api_need { API_ANY, API_READ, API_WRITE };
+
+struct api_row {
+	struct route route;
+	enum api_need need;
+	void (*fn)(struct node *n, struct http_req *req, const struct route_match *m);
+};
+
+extern const struct api_row api_core_rows[], api_debug_rows[], api_profile_rows[];
+extern const size_t api_core_n, api_debug_n, api_profile_n;
+
+/* Value of a parameter in the query, decoded, in the request's arena; NULL if it is not there. */
+const char *api_query(struct http_req *req, const char *name);
+/* 200 and the JSON with a new line. */
+void api_json(struct http_req *req, struct buf *body);
+/* 500 and {"error":...}. */
+void api_error(struct http_req *req, unsigned status, const char *text);
+void api_empty(struct http_req *req, unsigned status);
+bool api_may_write(const struct node *n, const struct http_req *req);

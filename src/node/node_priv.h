@@ -1,0 +1,139 @@
+#pragma once
+/* What the parts of the node share. Only files of node/ that put parts together include this. */
+#include "http/proxy.h"
+#include "node/bus.h"
+#include "node/node.h"
+#include "node/prefs.h"
+#include "node/profile.h"
+#include "node/session.h"
+#include "platform/host.h"
+#include "platform/http_client.h"
+#include "platform/http_server.h"
+#include "platform/listen.h"
+
+struct engine;
+
+struct node {
+	struct node_cfg cfg;
+	struct ev *ev;
+	struct resolver *resolver;
+	struct tls_client *tls;
+	struct proxy_env proxy;
+	struct http_client http;
+	struct store *store;
+	struct profiles *profiles;
+	struct host_facts facts;
+	char *backend_log_id;
+	struct disco_priv disco;
+
+	struct session *session; /* NULL: none is wanted */
+	struct engine *engine;   /* the mesh of the session; NULL while stopped */
+	enum ipn_state state;
+	bool blocked;   /* a login is under way: not to be taken for stopped */
+	char *auth_key; /* for the next session */
+	struct ev_timer expiry;
+	struct ev_defer settle; /* works the state out anew */
+	char *err_message;
+
+	struct bus bus;
+	struct http_server *api;
+	struct listener *listener;
+	struct link waiting_logout; /* requests that wait for the coordinator */
+};
+
+static inline const struct prefs *node_prefs(const struct node *n)
+{
+	return profiles_prefs(n->profiles);
+}
+
+/* NULL before the first message of the coordinator. */
+static inline const struct netmap *node_map(const struct node *n)
+{
+	const struct netmap *m = n->session ? session_map(n->session) : NULL;
+
+	return m && m->self ? m : NULL;
+}
+
+const char *ipn_state_name(enum ipn_state s);
+/* Something changed that the state may depend on; looked at from the loop. */
+void node_settle(struct node *n);
+bool node_key_expired(const struct node *n);
+bool node_has_key(const struct node *n);
+
+/* ---- what the local API asks for ---- */
+
+/* Takes the preferences and acts on the difference. ERR_EXISTS, -errno: they are as before. */
+NODISCARD int node_set_prefs(struct node *n, struct prefs *take);
+/* Begins anew with these preferences (NULL: the present ones). */
+NODISCARD int node_restart(struct node *n, struct prefs *take, const char *auth_key);
+void node_login(struct node *n);
+/* done(arg, r) once the coordinator knows, or cannot be told. */
+void node_logout(struct node *n, void (*done)(void *arg, int r), void *arg);
+NODISCARD int node_switch_profile(struct node *n, struct span id);
+void node_new_profile(struct node *n);
+NODISCARD int node_remove_profile(struct node *n, struct span id);
+
+void node_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
+
+/* ---- the engine: the mesh and the host's own configuration, of a running node ---- */
+
+NODISCARD int engine_start(struct node *n);
+void engine_stop(struct node *n);
+/* The map changed; NULL: everything is to be looked at again. */
+void engine_apply(struct node *n, const struct netmap_delta *delta);
+/* A relay or a peer is connected. */
+bool engine_is_live(const struct node *n);
+bool engine_has_tun(const struct node *n);
+/* Adds what it knows to our report. */
+void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
+
+struct engine_peer {
+	struct addr direct; /* not set: none in use */
+	struct addr relay_server;
+	uint32_t relay_vni;
+	uint64_t rx_bytes, tx_bytes;
+	wall last_handshake, last_write;
+	bool active, in_engine, in_magicsock;
+};
+void engine_peer(const struct node *n, const struct node_pub *key, struct engine_peer *ret);
+/* The capabilities the peer has towards us, as a JSON object. */
+void engine_write_caps(const struct node *n, struct js_wr *w, const struct tc_node *peer);
+void engine_write_metrics(const struct node *n, struct buf *out);
+void engine_restun(struct node *n);
+
+/* What `ping` shows. */
+struct engine_pong {
+	struct ip ip, node_ip;
+	char node_name[256], err[160];
+	double latency_s;
+	struct addr endpoint, relay_server;
+	uint32_t relay_vni;
+	int64_t derp_region;
+	char derp_code[64];
+	uint16_t peerapi_port;
+	char peerapi_url[128];
+	bool is_local;
+};
+/* type: "disco", "TSMP", "ICMP", "peerapi". done is called once, maybe from here. */
+void engine_ping(struct node *n, const struct ip *ip, const char *type, size_t size,
+                 void (*done)(void *arg, const struct engine_pong *pong), void *arg);
+void engine_write_pong(struct js_wr *w, const struct engine_pong *pong);
+size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max);
+int64_t engine_home_derp(const struct node *n);
+
+/* ---- views ---- */
+
+void status_write(const struct node *n, struct js_wr *w, bool peers);
+/* Texts of what is wrong, as `status` shows them. */
+void health_write(const struct node *n, struct js_wr *w);
+/* The state object of the bus. */
+void health_write_state(const struct node *n, struct js_wr *w);
+/* "" or the region's code. */
+struct span status_region_code(const struct netmap *m, int64_t region);
+
+/* ---- the local API ---- */
+
+NODISCARD int localapi_start(struct node *n);
+void localapi_stop(struct node *n);
+/* Answers an HTTP request of the coordinator. */
+void c2n_answer(struct node *n, struct span request, struct buf *ret);
