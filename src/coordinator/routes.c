@@ -49,7 +49,7 @@ static int by_prefix_then_node(const void *a, const void *b)
 	return c ? c : (x->node > y->node) - (x->node < y->node);
 }
 
-static const struct route *find(const struct routes *t, const struct prefix *p)
+static const struct subnet_route *find(const struct routes *t, const struct prefix *p)
 {
 	size_t lo = 0, hi = t->table.n;
 
@@ -69,14 +69,14 @@ static const struct route *find(const struct routes *t, const struct prefix *p)
 
 uint64_t routes_primary(const struct routes *t, const struct prefix *p)
 {
-	const struct route *r = find(t, p);
+	const struct subnet_route *r = find(t, p);
 
 	return r ? r->primary : 0;
 }
 
 bool routes_is_shared(const struct routes *t, const struct prefix *p)
 {
-	const struct route *r = find(t, p);
+	const struct subnet_route *r = find(t, p);
 
 	return r && r->servers > 1;
 }
@@ -106,7 +106,7 @@ static uint64_t elect(const struct route_offer *offers, size_t n, uint64_t prese
 static void name_moved(const struct routes *old, const struct routes *new, struct node_ids *moved)
 {
 	for (size_t i = 0; i < old->table.n; i++) {
-		const struct route *was = &old->table.v[i];
+		const struct subnet_route *was = &old->table.v[i];
 		uint64_t is = routes_primary(new, &was->prefix);
 
 		if (is != was->primary) {
@@ -130,7 +130,7 @@ void routes_update(struct routes *t, struct route_offer *offers, size_t n, struc
 		for (end = i + 1; end < n && prefix_eq(&offers[end].prefix, &offers[i].prefix);)
 			end++;
 
-		struct route r = {
+		struct subnet_route r = {
 			.prefix = offers[i].prefix,
 			.primary = elect(&offers[i], end - i, routes_primary(t, &offers[i].prefix)),
 			.servers = (unsigned)(end - i),

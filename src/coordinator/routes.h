@@ -23,14 +23,14 @@ struct route_offer {
 	bool usable; /* online, healthy, not expired */
 };
 
-struct route {
+struct subnet_route {
 	struct prefix prefix;
 	uint64_t primary;
 	unsigned servers; /* how many offer it */
 };
 
 struct routes {
-	VEC(struct route) table; /* by prefix */
+	VEC(struct subnet_route) table; /* by prefix */
 };
 
 struct node_ids {

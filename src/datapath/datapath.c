@@ -181,6 +181,14 @@ int datapath_send_raw(struct datapath *d, const struct addr *to, struct span byt
 	return tx_send(d, &path, 0, bytes);
 }
 
+void datapath_to_peer(struct datapath *d, struct wg_peer *p, struct span packet)
+{
+	d->now = ev_now(d->ev);
+	tx_unstaged(d, p, packet);
+	tx_flush(d);
+	datapath_drain(d);
+}
+
 void datapath_inject(struct datapath *d, struct span packet)
 {
 	static const uint8_t header[OFFLOAD_HEADER];

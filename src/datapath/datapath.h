@@ -83,3 +83,8 @@ void datapath_recv(struct datapath *d, const struct wg_path *from, uint8_t *byte
 NODISCARD int datapath_send_raw(struct datapath *d, const struct addr *to, struct span bytes);
 /* A packet to the interface, as if it came through the tunnel; not filtered. */
 void datapath_inject(struct datapath *d, struct span packet);
+/*
+ * A packet of our own to a peer, as if it came from the interface; not filtered.
+ * Waits for a session if there is none. Not from within a hook.
+ */
+void datapath_to_peer(struct datapath *d, struct wg_peer *p, struct span packet);

@@ -1,0 +1,26 @@
+#pragma once
+/*
+ * What administrators do, as named operations with JSON arguments and answers:
+ * POST /admin/<operation> on the Unix socket, by the commands of
+ * fairlead-coordinator. Answers have the shape that Headscale 0.29's commands
+ * print with --output json, as scripts depend on it: snake_case, empty values left
+ * out, ids as numbers, times as {"seconds":N,"nanos":N}.
+ *
+ * Failures: {"error":"..."} with a status of 4xx or 5xx.
+ */
+#include "base/json.h"
+#include "coordinator/coord.h"
+
+/* POST /admin/{op} */
+void admin_call(struct coord_call *c);
+
+/* The query of an answered HEAD ping, "id=...". */
+void admin_ping_answered(struct coord *co, struct span query);
+
+/* admin_json.c: records in 0.29's shape. */
+void admin_put_user(struct js_wr *w, const struct user *u);
+void admin_put_node(struct js_wr *w, const struct state *st, const struct node *n);
+/* key: the full text, or NULL for the masked one. */
+void admin_put_auth_key(struct js_wr *w, const struct state *st, const struct auth_key *k,
+                        const char *key);
+void admin_put_api_key(struct js_wr *w, const struct api_key *k);

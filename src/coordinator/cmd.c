@@ -1,0 +1,530 @@
+#include "coordinator/cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "coordinator/cmd_priv.h"
+#include "coordinator/coord.h"
+#include "coordinator/policy/policy.h"
+#include "crypto/init.h"
+#include "crypto/keys.h"
+#include "platform/http_client.h"
+
+/* ---- the configuration ---- */
+
+static const char *const config_places[] = {
+	"/etc/headscale/config.yaml",
+	"/etc/headscale/config.yml",
+	"/etc/fairlead/coordinator.yaml",
+	"config.yaml",
+};
+
+static const char *find_config(const char *given)
+{
+	if (given)
+		return given;
+	for (size_t i = 0; i < ARRAY_LEN(config_places); i++)
+		if (access(config_places[i], R_OK) == 0)
+			return config_places[i];
+	return NULL;
+}
+
+static const char *state_dir(void)
+{
+	const char *dir = getenv("STATE_DIRECTORY"); /* of a systemd unit */
+
+	return dir ? dir : "/var/lib/headscale";
+}
+
+int cmd_load_config(const char *path, struct config *cfg)
+{
+	extern char **environ;
+	AUTO_DONE(buf) struct buf text = { 0 };
+	struct fault why = { 0 };
+	int r = 0;
+
+	path = find_config(path);
+	if (path) {
+		r = file_read(path, CONFIG_FILE_MAX, &text);
+		if (r < 0)
+			return log_ret(r, "cannot read %s", path);
+		r = config_parse(cfg, buf_span(&text), &why);
+	}
+	if (r >= 0)
+		r = config_environment(cfg, environ, &why);
+	if (r >= 0)
+		r = config_finish(cfg, state_dir(), &why);
+	if (r < 0)
+		log_error("%s:%u:%u: %s", path ? path : "configuration", why.line, why.column,
+		          why.message);
+	for (size_t i = 0; i < cfg->unknown.n; i++)
+		log_warn("%s: unknown key: %s", path, cfg->unknown.v[i]);
+	return r;
+}
+
+/* ---- commands that run here ---- */
+
+static void set_log_level(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+		{ "error", LOG_ERROR }, { "warn", LOG_WARN },   { "info", LOG_INFO },
+		{ "debug", LOG_DEBUG }, { "trace", LOG_DEBUG },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+		if (strcmp(levels[i].name, name) == 0)
+			log_set_level(levels[i].level);
+}
+
+/*
+ * With --domain alone: everything on one host, plain HTTP behind a proxy or TLS
+ * where a certificate is configured.
+ */
+static void apply_domain(struct config *cfg, int argc, char **argv)
+{
+	for (int i = 0; i + 1 < argc; i++)
+		if (strcmp(argv[i], "--domain") == 0) {
+			cfg->base_domain = arena_fmt(&cfg->arena, "tail.%s", argv[i + 1]);
+			cfg->server_url = arena_fmt(&cfg->arena, "https://%s", argv[i + 1]);
+			cfg->listen_addr = "0.0.0.0:8080";
+		}
+}
+
+int cmd_serve(struct config *cfg, int argc, char **argv)
+{
+	AUTO(ev_free) struct ev *ev = ev_new();
+	AUTO(coord_free) struct coord *co = NULL;
+	int r;
+
+	set_log_level(cfg->log_level);
+	log_set_name("coordinator");
+	apply_domain(cfg, argc, argv);
+	if (!ev)
+		return EXIT_FAILURE;
+	r = coord_new(ev, cfg, &co);
+	if (r >= 0)
+		r = coord_listen(co);
+	if (r < 0)
+		return EXIT_FAILURE;
+	return ev_run(ev);
+}
+
+int cmd_configtest(struct config *cfg, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return cfg->unknown.n ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int cmd_version(struct config *cfg, int argc, char **argv)
+{
+	(void)cfg;
+	(void)argc;
+	(void)argv;
+	printf("%s\n", FAIRLEAD_VERSION);
+	return EXIT_SUCCESS;
+}
+
+int cmd_generate(struct config *cfg, int argc, char **argv)
+{
+	AUTO_WIPE(machine_priv) key;
+	char text[KEY_TEXT_MAX];
+
+	(void)cfg;
+	if (argc < 1 || strcmp(argv[0], "private-key") != 0) {
+		fprintf(stderr, "Error: generate private-key\n");
+		return EXIT_FAILURE;
+	}
+	machine_priv_new(&key);
+	printf("%s\n", machine_priv_text(&key, text));
+	explicit_bzero(text, sizeof(text));
+	return EXIT_SUCCESS;
+}
+
+/* "policy check ...", "policy compile ...": argv is what stands behind the command's name. */
+int cmd_policy(struct config *cfg, int argc, char **argv)
+{
+	(void)cfg;
+	return policy_cmd_main(argc + 2, argv - 2);
+}
+
+/* ---- commands that ask the server ---- */
+
+struct asking {
+	const struct cmd *cmd;
+	enum cmd_output output;
+	struct ev *ev;
+	int status;
+};
+
+static void print_answer(struct asking *a, const struct fetched *found)
+{
+	__attribute__((cleanup(arena_done))) struct arena arena = { 0 };
+	struct js *answer = NULL;
+
+	if (js_parse(&arena, found->body, false, &answer, NULL) < 0) {
+		cmd_print_error(a->output, "the server's answer makes no sense");
+		return;
+	}
+	if (found->status != 200) {
+		struct span text = js_text(js_get(answer, "error"));
+		AUTO_FREE char *message = span_dup(text);
+
+		cmd_print_error(a->output, message);
+		return;
+	}
+	cmd_print(a->cmd, a->output, answer);
+	a->status = EXIT_SUCCESS;
+}
+
+static void on_answer(void *owner, int r, const struct fetched *found)
+{
+	struct asking *a = owner;
+
+	if (r < 0) {
+		AUTO_FREE char *message = str_fmt("cannot reach the server over its socket: %s",
+		                                  err_text(r));
+
+		cmd_print_error(a->output, message);
+	} else {
+		print_answer(a, found);
+	}
+	ev_stop(a->ev, 0);
+}
+
+static int ask(const struct config *cfg, const struct cmd *c, enum cmd_output output,
+               struct span args)
+{
+	AUTO(ev_free) struct ev *ev = ev_new();
+	struct asking a = { c, output, ev, EXIT_FAILURE };
+	struct http_client client = { .ev = ev };
+	AUTO_FREE char *url = str_fmt("http://local/admin/%s", c->op);
+	struct fetch_cfg fetch = {
+		.method = "POST",
+		.url = url,
+		.unix_path = cfg->unix_socket,
+		.type = "application/json",
+		.body = args,
+		.body_max = 256 << 20,
+	};
+
+	if (!ev)
+		return EXIT_FAILURE;
+	if (http_fetch(&client, &fetch, on_answer, &a))
+		(void)ev_run(ev);
+	return a.status;
+}
+
+/* ---- flags ---- */
+
+struct parsing {
+	const struct cmd *cmd;
+	struct cmd_global global;
+	struct buf json;
+	bool any;
+	const char *word[8]; /* positional */
+	size_t words;
+	uint64_t given; /* a bit a flag */
+	const char *error;
+	char message[160];
+};
+
+static void put_key(struct parsing *p, const char *name)
+{
+	buf_fmt(&p->json, "%s\"%s\":", p->any ? "," : "{", name);
+	p->any = true;
+}
+
+static void put_list(struct parsing *p, const char *value)
+{
+	struct js_wr w = js_wr_of(&p->json);
+	struct span rest = span_str(value), part;
+
+	js_wr_open(&w, JS_ARRAY);
+	while (rest.n && span_cut(&rest, ',', &part))
+		if (span_trim(part).n)
+			js_wr_span(&w, span_trim(part));
+	js_wr_close(&w, JS_ARRAY);
+}
+
+static int fail(struct parsing *p, const char *what, const char *about)
+{
+	(void)snprintf(p->message, sizeof(p->message), "%s: %.100s", what, about);
+	p->error = p->message;
+	return ERR_MALFORMED;
+}
+
+static int put_file(struct parsing *p, const struct cmd_flag *f, const char *path)
+{
+	AUTO_DONE(buf) struct buf text = { .max = POLICY_TEXT_MAX };
+	struct js_wr w = js_wr_of(&p->json);
+
+	if (file_read(path, POLICY_TEXT_MAX, &text) < 0)
+		return fail(p, "cannot read", path);
+	put_key(p, f->arg);
+	js_wr_span(&w, buf_span(&text));
+	return 0;
+}
+
+static int put_flag(struct parsing *p, const struct cmd_flag *f, const char *value)
+{
+	struct js_wr w = js_wr_of(&p->json);
+	char time[TIME_TEXT_MAX];
+	uint64_t number = 0;
+	int64_t us = 0;
+
+	if (f->kind == FLAG_LOCAL)
+		return 0;
+	if (f->kind == FLAG_FILE)
+		return put_file(p, f, value);
+	if (f->kind == FLAG_NUMBER && span_u64(span_str(value), INT64_MAX, &number) < 0)
+		return fail(p, "not a number", value);
+	if (f->kind == FLAG_DURATION && duration_parse(span_str(value), &us) < 0)
+		return fail(p, "not a duration", value);
+	put_key(p, f->arg);
+	switch (f->kind) {
+	case FLAG_TRUE:
+		js_wr_bool(&w, strcmp(value, "false") != 0);
+		break;
+	case FLAG_NUMBER:
+		js_wr_uint(&w, number);
+		break;
+	case FLAG_LIST:
+		put_list(p, value);
+		break;
+	case FLAG_DURATION:
+		js_wr_str(&w, us ? wall_text((wall){ wall_now().us + us }, time) : "");
+		break;
+	case FLAG_TEXT:
+	case FLAG_FILE:
+	case FLAG_LOCAL:
+		js_wr_str(&w, value);
+		break;
+	}
+	return 0;
+}
+
+static const struct cmd_flag *flag_named(const struct cmd *c, struct span name)
+{
+	for (const struct cmd_flag *f = c->flags; f->name; f++)
+		if (span_is(name, f->name) || (name.n == 1 && name.p[0] == (uint8_t)f->letter))
+			return f;
+	return NULL;
+}
+
+static int set_output(struct parsing *p, const char *value)
+{
+	static const char *const names[] = { "", "json", "json-line", "yaml" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(names[i], value) == 0) {
+			p->global.output = (enum cmd_output)i;
+			return 0;
+		}
+	return fail(p, "unknown output format", value);
+}
+
+/* -c, -o and --force may stand anywhere. 1: it was one of them. */
+static int global_flag(struct parsing *p, struct span name, const char *value, bool *ret_took)
+{
+	*ret_took = true;
+	if (span_is(name, "force")) {
+		p->global.force = true;
+		*ret_took = false;
+		return 1;
+	}
+	if (span_is(name, "config") || span_is(name, "c")) {
+		p->global.config = value;
+		return value ? 1 : fail(p, "flag needs an argument", "config");
+	}
+	if (span_is(name, "output") || span_is(name, "o")) {
+		int r = value ? set_output(p, value) : fail(p, "flag needs an argument", "output");
+
+		return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
+/* One argument; how many were used, at least 1. */
+static int parse_one(struct parsing *p, int argc, char **argv)
+{
+	const char *arg = argv[0];
+	struct span name = span_str(arg);
+	size_t eq;
+	const char *value;
+	const struct cmd_flag *f;
+	bool took = true;
+	int r;
+
+	if (arg[0] != '-' || !arg[1]) {
+		if (p->words < ARRAY_LEN(p->word))
+			p->word[p->words++] = arg;
+		return 1;
+	}
+	name = span_from(name, arg[1] == '-' ? 2 : 1);
+	eq = span_find(name, '=');
+	value = eq < name.n ? (const char *)name.p + eq + 1 : argc > 1 ? argv[1] : NULL;
+	name = span_first(name, eq);
+	r = global_flag(p, name, value, &took);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		f = p->cmd ? flag_named(p->cmd, name) : NULL;
+		if (!f)
+			return fail(p, "unknown flag", arg);
+		took = f->kind != FLAG_TRUE && f->kind != FLAG_LOCAL;
+		if (!took && eq == name.n)
+			value = "true";
+		if (!value)
+			return fail(p, "flag needs an argument", arg);
+		p->given |= UINT64_C(1) << (f - p->cmd->flags);
+		r = put_flag(p, f, value);
+		if (r < 0)
+			return r;
+	}
+	return took && (const char *)memchr(arg, '=', strlen(arg)) == NULL ? 2 : 1;
+}
+
+static bool one_of(const char *word, const char *names)
+{
+	struct span rest = span_str(names), name;
+
+	while (span_word(&rest, &name))
+		if (span_is(name, word))
+			return true;
+	return false;
+}
+
+static bool is_named(const char *word, const char *name, const char *aliases)
+{
+	return strcmp(word, name) == 0 || one_of(word, aliases);
+}
+
+/* The command that the words name, and how many of them that took. */
+static const struct cmd *find_cmd(const char *const *word, size_t n, size_t *ret_used)
+{
+	for (const struct cmd *c = cmd_table; c->name; c++) {
+		if (!c->group && n >= 1 && is_named(word[0], c->name, c->aliases)) {
+			*ret_used = 1;
+			return c;
+		}
+		if (c->group && n >= 2 && is_named(word[0], c->group, c->group_aliases) &&
+		    is_named(word[1], c->name, c->aliases)) {
+			*ret_used = 2;
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* The command's words come first among those that are no flags or values of global flags. */
+static const struct cmd *choose(int argc, char **argv)
+{
+	const char *word[2] = { 0 };
+	size_t n = 0, used;
+
+	for (int i = 1; i < argc && n < 2; i++) {
+		bool global = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 ||
+		              strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0;
+
+		if (argv[i][0] != '-')
+			word[n++] = argv[i];
+		else
+			i += global;
+	}
+	return find_cmd(word, n, &used);
+}
+
+static int parse_all(struct parsing *p, int argc, char **argv)
+{
+	size_t own = p->cmd->group ? 2 : 1;
+	int r;
+
+	for (int i = 1; i < argc; i += r) {
+		r = parse_one(p, argc - i, argv + i);
+		if (r < 0)
+			return r;
+	}
+	for (const struct cmd_flag *f = p->cmd->flags; f->name; f++)
+		if (f->def && !(p->given & UINT64_C(1) << (f - p->cmd->flags))) {
+			r = put_flag(p, f, f->def);
+			if (r < 0)
+				return r;
+		}
+	if (p->cmd->positional && p->words <= own)
+		return fail(p, "missing argument", p->cmd->positional);
+	if (p->cmd->positional) {
+		struct js_wr w = js_wr_of(&p->json);
+
+		put_key(p, p->cmd->positional);
+		js_wr_str(&w, p->word[own]);
+	}
+	buf_add_str(&p->json, p->any ? "}" : "{}");
+	return 0;
+}
+
+/* serve and the like take flags of their own: they see the words behind their name. */
+static int run_here(const struct cmd *c, struct config *cfg, int argc, char **argv)
+{
+	int at = 1;
+
+	/* Past the group's word, if there is one, and flags before the command. */
+	while (at < argc && !is_named(argv[at], c->name, c->aliases))
+		at++;
+	return c->run(cfg, argc - at - 1, argv + at + 1);
+}
+
+static const char *config_flag(int argc, char **argv)
+{
+	for (int i = 1; i + 1 < argc; i++)
+		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0)
+			return argv[i + 1];
+	return NULL;
+}
+
+static int run_cmd(const struct cmd *c, int argc, char **argv)
+{
+	struct parsing p = { .cmd = c };
+	struct config cfg;
+	int status = EXIT_FAILURE;
+
+	if (!c->run && parse_all(&p, argc, argv) < 0) {
+		cmd_print_error(p.global.output, p.error);
+		buf_done(&p.json);
+		return EXIT_FAILURE;
+	}
+	if (c->no_config)
+		return run_here(c, NULL, argc, argv);
+	config_init(&cfg);
+	if (cmd_load_config(config_flag(argc, argv), &cfg) >= 0)
+		status = c->run ? run_here(c, &cfg, argc, argv)
+		                : ask(&cfg, c, p.global.output, buf_span(&p.json));
+	config_done(&cfg);
+	buf_done(&p.json);
+	return status;
+}
+
+int coordinator_main(int argc, char **argv)
+{
+	const struct cmd *c = choose(argc, argv);
+
+	crypto_start();
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		cmd_usage("fairlead-coordinator");
+		return argc < 2 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (!c) {
+		cmd_print_error(OUTPUT_TEXT, "unknown command; see --help");
+		return EXIT_FAILURE;
+	}
+	return run_cmd(c, argc, argv);
+}

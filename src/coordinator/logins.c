@@ -1,0 +1,431 @@
+#include "coordinator/logins.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "control/capver.h"
+#include "coordinator/hostinfo.h"
+#include "coordinator/noise_link.h"
+#include "coordinator/secret.h"
+#include "coordinator/streams.h"
+
+/* From one machine, so that a scanner cannot drive out everybody else's. */
+enum { LOGINS_PER_MACHINE = 8, WAITERS_MAX = 4 };
+
+struct login {
+	struct link link; /* oldest first */
+	char id[AUTH_ID_TEXT_MAX];
+	mono until;
+	struct node_claim claim; /* its Hostinfo is ours */
+	char *hostinfo, *hostname, *os;
+	struct link waiters;
+};
+
+struct waiter {
+	struct link link;
+	struct login *login;
+	struct coord *co;
+	struct http_req *req;
+};
+
+struct logins {
+	struct coord *co;
+	struct link list;
+	size_t n;
+};
+
+/* ---- answers ---- */
+
+static void put_user(struct js_wr *w, const struct state *st, const struct node *n)
+{
+	const struct user *u = n && !node_is_tagged(n) ? state_user(st, n->user_id) : NULL;
+	const char *tagged = n ? "tagged-devices" : "";
+	int64_t id = !n ? 0 : (int64_t)(u ? u->id : USER_TAGGED_ID);
+	char text[24];
+	const char *login = u ? user_login(u, text) : tagged;
+	const char *shown = u && *u->display_name ? u->display_name
+	                    : u                   ? login
+	                    : n                   ? "Tagged Devices"
+	                                          : "";
+
+	js_wr_key(w, "User");
+	js_wr_open(w, JS_OBJECT);
+	js_wr_kv_int(w, "ID", id);
+	js_wr_kv_str(w, "DisplayName", shown);
+	js_wr_close(w, JS_OBJECT);
+	js_wr_key(w, "Login");
+	js_wr_open(w, JS_OBJECT);
+	js_wr_kv_int(w, "ID", id);
+	js_wr_kv_str(w, "Provider", u ? u->provider : "");
+	js_wr_kv_str(w, "LoginName", login);
+	js_wr_kv_str(w, "DisplayName", shown);
+	if (u && *u->picture_url)
+		js_wr_kv_str(w, "ProfilePicURL", u->picture_url);
+	js_wr_close(w, JS_OBJECT);
+}
+
+struct verdict {
+	const struct node *node; /* NULL: not registered */
+	bool expired;
+	const char *auth_url, *error;
+};
+
+static void respond(struct coord *co, struct http_req *req, const struct verdict *v)
+{
+	struct buf out = { 0 };
+	struct js_wr w = js_wr_of(&out);
+
+	js_wr_open(&w, JS_OBJECT);
+	put_user(&w, co->st, v->node);
+	js_wr_kv_bool(&w, "NodeKeyExpired", v->expired);
+	js_wr_kv_bool(&w, "MachineAuthorized", v->node && v->node->authorized && !v->expired);
+	js_wr_kv_str(&w, "AuthURL", v->auth_url);
+	js_wr_key(&w, "NodeKeySignature");
+	js_wr_null(&w);
+	js_wr_kv_str(&w, "Error", v->error);
+	js_wr_close(&w, JS_OBJECT);
+	coord_answer_json(req, 200, buf_span(&out));
+	buf_done(&out);
+}
+
+static void respond_error(struct coord *co, struct http_req *req, const char *error)
+{
+	respond(co, req, &(struct verdict){ .error = error });
+}
+
+/* ---- pending logins ---- */
+
+static struct login *find(struct logins *l, struct span id)
+{
+	struct login *g;
+
+	list_each(g, &l->list, link)
+		if (span_is(id, g->id))
+			return g;
+	return NULL;
+}
+
+static void answer_waiters(struct logins *l, struct login *g, const struct verdict *v)
+{
+	struct waiter *w;
+
+	while ((w = list_first(&g->waiters, struct waiter, link))) {
+		list_remove(&w->link);
+		respond(l->co, w->req, v);
+		free(w);
+	}
+}
+
+static char *url_of(const struct coord *co, const char *id)
+{
+	return str_fmt("%s/register/%s", co->cfg->server_url, id);
+}
+
+static void login_free(struct logins *l, struct login *g)
+{
+	list_remove(&g->link);
+	l->n--;
+	free(g->hostinfo);
+	free(g->hostname);
+	free(g->os);
+	free(g);
+}
+
+static struct login *login_new(struct logins *l, const struct node_claim *claim);
+
+/* Whoever waits gets another URL: the client shows it and asks again. */
+static void restart_waiters(struct logins *l, struct login *g)
+{
+	list_remove(&g->link); /* so that room is not made at its cost */
+	if (!list_empty(&g->waiters)) {
+		struct login *fresh = login_new(l, &g->claim);
+		AUTO_FREE char *url = url_of(l->co, fresh->id);
+
+		answer_waiters(l, g, &(struct verdict){ .auth_url = url });
+	}
+	login_free(l, g);
+}
+
+static void make_room(struct logins *l, const struct machine_pub *machine)
+{
+	struct login *g, *next, *oldest = NULL;
+	size_t mine = 0;
+
+	list_each_safe(g, next, &l->list, link) {
+		if (!machine_pub_eq(&g->claim.machine, machine))
+			continue;
+		mine++;
+		if (!oldest)
+			oldest = g;
+	}
+	if (mine < LOGINS_PER_MACHINE && l->n < (size_t)l->co->cfg->login_max)
+		return;
+	g = oldest ? oldest : list_first(&l->list, struct login, link);
+	if (g) {
+		answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
+		login_free(l, g);
+	}
+}
+
+static struct login *login_new(struct logins *l, const struct node_claim *claim)
+{
+	AUTO(node_unref) struct node *probe = node_new();
+	struct login *g = mem_new(struct login);
+
+	make_room(l, &claim->machine);
+	auth_id_new(&l->co->rand, g->id);
+	g->until = mono_after(ev_now(l->co->ev), l->co->cfg->login_timeout_us);
+	g->claim = *claim;
+	g->hostinfo = span_dup(claim->hostinfo);
+	g->claim.hostinfo = span_str(g->hostinfo);
+	if (hostinfo_apply(probe, claim->hostinfo) < 0)
+		log_debug("a pending login has a Hostinfo we cannot read");
+	g->hostname = str_dup(probe->hostname);
+	g->os = str_dup(probe->os);
+	list_init(&g->waiters);
+	list_append(&l->list, &g->link);
+	l->n++;
+	return g;
+}
+
+static void on_waiter_gone(struct http_req *req, void *arg)
+{
+	struct waiter *w = arg;
+
+	(void)req;
+	list_remove(&w->link);
+	free(w);
+}
+
+static void wait_for(struct coord_call *c, struct login *g)
+{
+	struct waiter *w = mem_new(struct waiter);
+	struct http_later later = { .gone = on_waiter_gone, .arg = w };
+	size_t waiting = 0;
+	struct waiter *other;
+
+	list_each(other, &g->waiters, link)
+		waiting++;
+	other = waiting >= WAITERS_MAX ? list_first(&g->waiters, struct waiter, link) : NULL;
+	if (other) {
+		list_remove(&other->link);
+		respond_error(c->co, other->req, "superseded by another request");
+		free(other);
+	}
+	w->login = g;
+	w->co = c->co;
+	w->req = c->req;
+	list_append(&g->waiters, &w->link);
+	http_answer_later(c->req, &later);
+}
+
+/* ---- deciding ---- */
+
+bool logins_find(struct logins *l, struct span auth_id, struct login_info *ret)
+{
+	const struct login *g = find(l, auth_id);
+
+	if (!g)
+		return false;
+	*ret = (struct login_info){ g->hostname, g->os, g->claim.machine, g->claim.key };
+	return true;
+}
+
+/* The node of this machine whose key the claim replaces; 0: none. */
+static uint64_t rotates(const struct coord *co, const struct node_claim *claim)
+{
+	const struct node *n = state_node_by_key(co->st, &claim->old_key);
+
+	return n && machine_pub_eq(&n->machine, &claim->machine) ? n->id : 0;
+}
+
+int logins_approve(struct logins *l, struct span auth_id, uint64_t user_id,
+                   enum register_method method, wall expiry, const char *actor,
+                   const struct node **ret, struct fault *reterr)
+{
+	struct login *g = find(l, auth_id);
+	uint64_t rotated;
+	int r;
+
+	if (!g)
+		return fault_set(reterr, ERR_UNKNOWN, 0, 0,
+		                 "registration not found: it may have expired");
+	rotated = rotates(l->co, &g->claim);
+	r = state_register_for_user(l->co->st, &g->claim, user_id, method, expiry,
+	                            ev_wall(l->co->ev), actor, ret, reterr);
+	if (r < 0)
+		return r;
+	streams_end(l->co->streams, rotated); /* the poll of the old key */
+	answer_waiters(l, g, &(struct verdict){ .node = *ret });
+	login_free(l, g);
+	return 0;
+}
+
+int logins_reject(struct logins *l, struct span auth_id)
+{
+	struct login *g = find(l, auth_id);
+
+	if (!g)
+		return ERR_UNKNOWN;
+	restart_waiters(l, g);
+	return 0;
+}
+
+size_t logins_count(const struct logins *l)
+{
+	return l->n;
+}
+
+void logins_tick(struct logins *l, mono now)
+{
+	struct login *g, *next;
+
+	list_each_safe(g, next, &l->list, link) {
+		if (!mono_reached(g->until, now))
+			break;
+		answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
+		login_free(l, g);
+	}
+}
+
+/* ---- register requests ---- */
+
+static void log_out(struct coord_call *c, const struct node *n, wall now)
+{
+	int r = n->ephemeral ? state_node_delete(c->co->st, n->id, now, "node")
+	                     : state_node_expire(c->co->st, n->id, now, now, "node");
+
+	if (r < 0)
+		respond_error(c->co, c->req, "cannot log out now");
+	else
+		respond(c->co, c->req, &(struct verdict){ .expired = true });
+}
+
+/* The client's own wish for the end of its key: sooner is fine, later is not. */
+static void shorten(struct coord_call *c, const struct node *n, wall at, wall now)
+{
+	if (n->expiry.us && at.us > n->expiry.us) {
+		respond_error(c->co, c->req, "extending key is not allowed");
+		return;
+	}
+	if (state_node_expire(c->co->st, n->id, at, now, "node") < 0)
+		respond_error(c->co, c->req, "cannot set the expiry now");
+	else
+		respond(c->co, c->req, &(struct verdict){ .node = state_node(c->co->st, n->id) });
+}
+
+static void register_with_key(struct coord_call *c, const struct node_claim *claim, struct span key,
+                              wall now)
+{
+	const struct node *n = NULL;
+	struct fault why = { .message = "registration failed" };
+	uint64_t rotated = rotates(c->co, claim);
+
+	if (state_register_with_key(c->co->st, claim, key, now, &n, &why) < 0) {
+		log_info("registration refused: %s", why.message);
+		respond_error(c->co, c->req, why.message);
+		return;
+	}
+	streams_end(c->co->streams, rotated);
+	log_info("registered: node=%llu name=%s", (unsigned long long)n->id, n->given_name);
+	respond(c->co, c->req, &(struct verdict){ .node = n });
+}
+
+/* The id at the end of ".../register/<id>". */
+static struct span id_of_followup(struct span url)
+{
+	size_t at = url.n;
+
+	while (at && url.p[at - 1] != '/')
+		at--;
+	return span_from(url, at);
+}
+
+static void interactive(struct coord_call *c, const struct node_claim *claim)
+{
+	struct login *g = login_new(c->co->logins, claim);
+	AUTO_FREE char *url = url_of(c->co, g->id);
+
+	respond(c->co, c->req, &(struct verdict){ .auth_url = url });
+}
+
+static void follow_up(struct coord_call *c, const struct node_claim *claim, struct span url)
+{
+	struct login *g = find(c->co->logins, id_of_followup(url));
+
+	/* A login is continued by the machine that began it, for the same key. */
+	if (g && machine_pub_eq(&g->claim.machine, &claim->machine) &&
+	    node_pub_eq(&g->claim.key, &claim->key))
+		wait_for(c, g);
+	else
+		interactive(c, claim);
+}
+
+static void decide(struct coord_call *c, const struct register_request *q)
+{
+	struct coord *co = c->co;
+	wall now = ev_wall(co->ev);
+	const struct node *n = state_node_by_key(co->st, &q->key);
+	struct node_claim claim = {
+		.machine = *noise_link_machine(c->link),
+		.key = q->key,
+		.old_key = q->old_key,
+		.capver = (unsigned)q->version,
+		.hostinfo = q->hostinfo,
+		.expiry = q->expiry,
+	};
+
+	if (n && !machine_pub_eq(&n->machine, &claim.machine))
+		respond_error(co, c->req, "node exists with a different machine key");
+	else if (n && q->expiry.us && q->expiry.us <= now.us)
+		log_out(c, n, now);
+	else if (n && q->expiry.us && !node_expired(n, now) && !q->auth_key.n)
+		shorten(c, n, q->expiry, now);
+	else if (q->auth_key.n)
+		register_with_key(c, &claim, q->auth_key, now);
+	else if (n && node_expired(n, now) && !q->followup.n)
+		respond(co, c->req, &(struct verdict){ .node = n, .expired = true });
+	else if (n && !node_expired(n, now))
+		respond(co, c->req, &(struct verdict){ .node = n });
+	else if (q->followup.n)
+		follow_up(c, &claim, q->followup);
+	else
+		interactive(c, &claim);
+}
+
+void logins_register(struct coord_call *c, struct span body)
+{
+	struct register_request q;
+
+	if (register_request_read(&c->req->arena, body, &q) < 0 || q.version < CAPVER_MIN)
+		http_answer_text(c->req, 400, "unsupported client version or malformed request");
+	else
+		decide(c, &q);
+}
+
+/* ---- the whole ---- */
+
+struct logins *logins_new(struct coord *co)
+{
+	struct logins *l = mem_new(struct logins);
+
+	l->co = co;
+	list_init(&l->list);
+	return l;
+}
+
+void logins_free(struct logins *l)
+{
+	struct login *g;
+
+	if (!l)
+		return;
+	while ((g = list_first(&l->list, struct login, link))) {
+		answer_waiters(l, g, &(struct verdict){ .error = "the server is going down" });
+		login_free(l, g);
+	}
+	free(l);
+}

@@ -1,0 +1,54 @@
+#include "coordinator/metrics.h"
+
+#include "coordinator/logins.h"
+#include "coordinator/streams.h"
+
+struct value {
+	const char *name, *type, *help;
+	uint64_t value;
+};
+
+static void put(struct buf *out, const struct value *v)
+{
+	buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", v->name, v->help, v->name, v->type,
+	        v->name, (unsigned long long)v->value);
+}
+
+void metrics_get(struct coord_call *c)
+{
+	const struct coord *co = c->co;
+	const struct maphub_count *m = maphub_count(co->hub);
+	const struct http_stats *http = http_server_stats(co->http);
+	const struct value values[] = {
+		{ "fairlead_nodes", "gauge", "Registered nodes.", state_node_count(co->st) },
+		{ "fairlead_nodes_online", "gauge", "Nodes with a map stream, or lately so.",
+		  state_online_count(co->st) },
+		{ "fairlead_map_streams", "gauge", "Open map streams.",
+		  streams_count(co->streams) },
+		{ "fairlead_logins_pending", "gauge", "Logins that wait for a person.",
+		  logins_count(co->logins) },
+		{ "fairlead_visibility_classes", "gauge", "Classes of nodes that see alike.",
+		  visibility_class_count(maphub_visibility(co->hub)) },
+		{ "fairlead_changes_total", "counter", "Changes of the tailnet.",
+		  state_seq(co->st) },
+		{ "fairlead_map_full_total", "counter", "Full maps built.", m->full },
+		{ "fairlead_map_delta_total", "counter", "Delta messages.", m->delta },
+		{ "fairlead_map_delta_shared_total", "counter",
+		  "Of them encoded for another before.", m->delta_shared },
+		{ "fairlead_map_images_total", "counter", "Peer lists encoded for a class.",
+		  m->images },
+		{ "fairlead_http_requests_total", "counter", "Requests.", http->requests },
+		{ "fairlead_http_connections", "gauge", "Open connections.", http->open },
+		/* Names that dashboards made for Headscale look for. */
+		{ "headscale_nodestore_nodes", "gauge", "Registered nodes.",
+		  state_node_count(co->st) },
+		{ "headscale_mapresponse_sent_total", "counter", "Map messages sent.",
+		  m->full + m->delta },
+	};
+	struct buf out = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(values); i++)
+		put(&out, &values[i]);
+	http_answer(c->req, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&out));
+	buf_done(&out);
+}

@@ -1,0 +1,142 @@
+#pragma once
+/*
+ * Inside of the mesh engine, for its own files alone.
+ *
+ *	mesh.c		the object, what the session tells it, the pump
+ *	mesh_peers.c	peers, and the path policy WireGuard asks
+ *	mesh_packets.c	packets on their way: filter, TSMP, disco, relays
+ *	mesh_probe.c	netcheck, our own endpoints, names of relays
+ *	mesh_portmap.c	sockets and requests of port mapping
+ */
+#include "base/vec.h"
+#include "datapath/datapath.h"
+#include "filter/flow.h"
+#include "node/derplink.h"
+#include "node/mesh.h"
+#include "platform/dgram.h"
+#include "platform/stream.h"
+#include "protocol/tsmp.h"
+
+enum {
+	/* A path that is not plain UDP is given to mesh_relay: its number is the peer's and this.
+	 */
+	RELAY_BASE = 1,
+	RESTUN_MIN_US = 20000000,
+	RESTUN_MAX_US = 26000000,
+	ACTIVE_US = 45000000,
+	ENDPOINT_KEEP_US = 310 * 1000000,
+	ENDPOINT_KEPT_PER_IP = 6,
+	TSMP_WAITING_MAX = 64,
+};
+
+struct mesh_peer {
+	struct map_node by_key;
+	struct mesh *mesh;
+	struct node_pub key;
+	struct path_peer *path;
+	uint32_t id;        /* index in mesh->ids */
+	struct ip ip4, ip6; /* its first addresses; all zero: none */
+	int last_region;    /* it was last heard over this relay */
+	uint32_t last_vni;
+	bool jailed, wg_only;
+	bool want_advert; /* a session began: tell our disco key inside of it */
+};
+
+/* An address of ours that was told to control, and when it was last true. */
+struct kept_endpoint {
+	struct mesh_endpoint e;
+	mono at;
+};
+
+/* A TSMP ping on its way. */
+struct tsmp_ping {
+	uint8_t data[TSMP_PING_DATA];
+	uint64_t token;
+	mono sent;
+};
+
+struct naming;
+struct probe_https;
+
+struct mesh {
+	struct mesh_cfg cfg;
+	struct rand_src rand;
+	struct datapath *dp;
+	struct paths *paths;
+	struct netcheck *netcheck;
+	struct portmap *portmap;
+	struct derplink *derp;
+	struct filter *filter;
+	struct flow_table *flows;
+	struct map by_key;
+	VEC(struct mesh_peer *) ids; /* NULL: free */
+
+	struct arena relay_memory;
+	struct derp_map relays;
+	VEC(struct naming *) naming; /* look-ups of relays' names */
+	int home;
+	bool control_connected, restun_again;
+	mono restun_at, last_traffic;
+
+	struct ip *host_ips;
+	size_t n_host_ips;
+	struct addr *fixed;
+	size_t n_fixed;
+	bool have4, have6;
+	struct ip gateway, gateway_self;
+	struct mesh_endpoint own[MESH_ENDPOINTS_MAX];
+	size_t n_own;
+	VEC(struct kept_endpoint) kept;
+
+	struct ip self4, self6; /* all zero: none */
+	uint16_t peerapi4, peerapi6;
+	VEC(struct tsmp_ping) pings;
+	struct tsmp answer; /* type 0: none waits */
+	struct node_pub answer_to;
+
+	struct dgram *portmap_socket;
+	struct portmap_request *portmap_request;
+	VEC(struct probe_https *) https;
+
+	struct ev_timer timer;
+	struct ev_defer pump;
+	uint64_t drops[MESH_DROPS];
+};
+
+static inline mono mesh_now(const struct mesh *m)
+{
+	return ev_now(m->cfg.ev);
+}
+
+/* Work for the pump: from any callback, also from inside the data path. */
+static inline void mesh_poke(struct mesh *m)
+{
+	ev_defer(m->cfg.ev, &m->pump);
+}
+
+/* mesh_peers.c */
+extern const struct wg_path_policy mesh_path_policy;
+struct wg_peer *mesh_wg_peer(const struct mesh *m, const struct mesh_peer *p);
+struct mesh_peer *mesh_peer_of(const struct mesh *m, const struct path_peer *path);
+void mesh_peers_free(struct mesh *m);
+
+/* mesh_packets.c */
+void mesh_hooks_of(struct mesh *m, struct datapath_hooks *ret);
+void mesh_derp_packet(void *ctx, int region, const struct node_pub *from, uint8_t *bytes, size_t n);
+/* What the data path's hooks left to be sent. */
+void mesh_send_waiting(struct mesh *m);
+void mesh_time_out_pings(struct mesh *m, mono now);
+mono mesh_pings_deadline(const struct mesh *m);
+
+/* mesh_probe.c */
+void mesh_copy_relays(struct mesh *m, const struct derp_map *map);
+void mesh_probe_pump(struct mesh *m, mono now);
+void mesh_probe_free(struct mesh *m);
+void mesh_probe_schedule(struct mesh *m, mono now);
+void mesh_endpoints_changed(struct mesh *m, mono now);
+int mesh_prepare_socket(void *arg, int fd, const struct addr *to);
+
+/* mesh_portmap.c */
+void mesh_portmap_start(struct mesh *m, mono now);
+void mesh_portmap_pump(struct mesh *m, mono now);
+void mesh_portmap_free(struct mesh *m);
