@@ -283,7 +283,7 @@ static void offer(SSL *ssl, const struct tls_peer *peer)
 	static const uint8_t http1[] = "\x08http/1.1";
 
 	if (peer->sni && !tls_name_is_ip(peer->sni))
-		(void)SSL_set_tlsext_host_name(ssl, peer->sni);
+		(void)SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)peer->sni);
 	if (peer->alpn == TLS_ALPN_HTTP)
 		(void)SSL_set_alpn_protos(ssl, http, sizeof(http) - 1);
 	else if (peer->alpn == TLS_ALPN_HTTP1)

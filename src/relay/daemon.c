@@ -26,7 +26,7 @@
 enum {
 	LISTENERS_MAX = HANDOVER_FDS_MAX,
 	STUN_TRY_US = 500 * 1000, /* until a predecessor has let go of the port */
-	CERT_WARN_DAYS = 7,
+	CERT_WARN_HOURS = 12, /* short-lived certificates are renewed a day or two before */
 };
 
 struct daemon;
@@ -209,7 +209,7 @@ static const char *trouble(void *owner)
 	if (!d->certs)
 		return NULL;
 	left = certs_until(d->certs).us - ev_wall(d->ev).us;
-	return left < CERT_WARN_DAYS * 86400 * US_PER_S ? "the certificate is about to end" : NULL;
+	return left < CERT_WARN_HOURS * 3600 * US_PER_S ? "the certificate is about to end" : NULL;
 }
 
 /* --- listening --- */
@@ -678,12 +678,14 @@ static void stop(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	char key[KEY_TEXT_MAX];
+	char key[KEY_TEXT_MAX], ready[64];
 	int status = 1;
 
 	if (start(d) == 0) {
 		log_info("serving key=%s", node_pub_text(relay_public(d->relay), key));
-		sdnotify("READY=1");
+		/* After a handover the service manager must follow us. */
+		(void)snprintf(ready, sizeof(ready), "MAINPID=%ld\nREADY=1", (long)getpid());
+		sdnotify(ready);
 		handover_done();
 		status = ev_run(d->ev);
 		sdnotify("STOPPING=1");
