@@ -305,6 +305,7 @@ struct wg_peer *wg_peer_new(struct wg_device *dev, const struct node_pub *key)
 
 	p->key = *key;
 	p->generation = ++dev->generation;
+	p->stamp_out_ns = dev->stamp_floor_ns;
 	p->handshake_sent = p->initiation_in = LONG_AGO;
 	p->handshake_done = MONO_NEVER;
 	p->staged_end = &p->staged;
@@ -338,6 +339,8 @@ void wg_peer_free(struct wg_device *dev, struct wg_peer *p)
 	lpm_remove_all(&dev->prefixes, &p->prefixes);
 	map_remove(&dev->peers, &p->by_key);
 	dev->slots.v[p->slot] = NULL;
+	if (p->stamp_out_ns > dev->stamp_floor_ns)
+		dev->stamp_floor_ns = p->stamp_out_ns;
 	vec_push(&dev->free_slots, p->slot);
 	explicit_bzero(p, sizeof(*p));
 	free(p);

@@ -121,8 +121,9 @@ struct wg_device {
 	VEC(struct wg_peer *) slots;
 	VEC(uint32_t) free_slots;
 	uint32_t generation;
-	struct map peers;   /* by public key */
-	struct map indices; /* struct wg_index by local index */
+	int64_t stamp_floor_ns; /* newest stamp to a peer that is gone: it may come back */
+	struct map peers;       /* by public key */
+	struct map indices;     /* struct wg_index by local index */
 	struct lpm prefixes;
 	struct heap wakes;
 	struct link work;   /* peers that want something */
