@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { STEPS_MAX = 200, KEPT = 4 };
+enum { STEPS_MAX = 80, BACK_MAX_S = 63, KEPT = 4 };
 
 struct play {
 	struct wgworld w;
@@ -101,7 +101,7 @@ static void step(struct play *p)
 
 	switch (op & 7) {
 	case 0:
-		wgworld_run(&p->w, (int64_t)rd_u8(&p->in) * rd_u8(&p->in) * 10000);
+		wgworld_run(&p->w, (int64_t)rd_u8(&p->in) * rd_u8(&p->in) * 4000);
 		break;
 	case 1:
 		wgnode_ping(n, other, 20 + (op & 0x7f));
@@ -125,7 +125,7 @@ static void step(struct play *p)
 		break;
 	case 7:
 		if (op & 8)
-			n->mono_skew_us -= (int64_t)rd_u8(&p->in) * US_PER_S;
+			n->mono_skew_us -= (int64_t)(rd_u8(&p->in) % BACK_MAX_S) * US_PER_S;
 		else
 			n->wall_skew_us -= (int64_t)rd_u8(&p->in) * US_PER_S * 100;
 		break;
@@ -143,7 +143,10 @@ static void check_recovery(struct play *p)
 	wgworld_link(p->node[0], p->node[1]);
 	wgnode_set_psk(p->node[0], p->node[1], 0);
 	wgnode_set_psk(p->node[1], p->node[0], 0);
-	wgworld_run(&p->w, 200 * 255 * US_PER_S); /* clocks that went back have caught up */
+	wgnode_set_keepalive(p->node[0], p->node[1], 0);
+	wgnode_set_keepalive(p->node[1], p->node[0], 0);
+	/* Clocks that went back have caught up after this. */
+	wgworld_run(&p->w, (int64_t)STEPS_MAX * BACK_MAX_S * US_PER_S);
 
 	uint64_t before = p->node[1]->delivered;
 
