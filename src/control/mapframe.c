@@ -45,7 +45,7 @@ static int inflate_unknown(ZSTD_DCtx *z, struct span in, struct buf *out)
 	while (more) {
 		ZSTD_outBuffer dst = { buf_room(out, TEXT_STEP), TEXT_STEP, 0 };
 
-		if (!dst.dst)
+		if (!dst.dst || out->n > MAPFRAME_TEXT_MAX)
 			return ERR_LIMIT;
 		more = ZSTD_decompressStream(z, &dst, &src);
 		if (ZSTD_isError(more))
@@ -57,18 +57,38 @@ static int inflate_unknown(ZSTD_DCtx *z, struct span in, struct buf *out)
 	return src.pos == src.size ? 0 : ERR_TRAILING;
 }
 
+static int inflate_frame(ZSTD_DCtx *z, struct span in, struct buf *out)
+{
+	unsigned long long n = ZSTD_getFrameContentSize(in.p, in.n);
+
+	if (n == ZSTD_CONTENTSIZE_ERROR)
+		return ERR_MALFORMED;
+	if (n == ZSTD_CONTENTSIZE_UNKNOWN)
+		return inflate_unknown(z, in, out);
+	if (n > MAPFRAME_TEXT_MAX - out->n)
+		return ERR_LIMIT;
+	return inflate_known(z, in, (size_t)n, out);
+}
+
+/* One frame or several in a row, whose texts are one text. */
 static int inflate_text(struct span in, struct buf *out)
 {
 	AUTO(dctx_free) ZSTD_DCtx *z = ZSTD_createDCtx();
-	unsigned long long n = ZSTD_getFrameContentSize(in.p, in.n);
+	int r = 0;
 
-	if (!z || n == ZSTD_CONTENTSIZE_ERROR)
+	if (!z)
 		return ERR_MALFORMED;
 	buf_clear(out);
 	out->max = MAPFRAME_TEXT_MAX + TEXT_STEP;
-	if (n == ZSTD_CONTENTSIZE_UNKNOWN)
-		return inflate_unknown(z, in, out);
-	return n > MAPFRAME_TEXT_MAX ? ERR_LIMIT : inflate_known(z, in, (size_t)n, out);
+	do {
+		size_t n = ZSTD_findFrameCompressedSize(in.p, in.n);
+
+		if (ZSTD_isError(n))
+			return ERR_MALFORMED;
+		r = inflate_frame(z, span_first(in, n), out);
+		in = span_from(in, n);
+	} while (r >= 0 && in.n);
+	return r;
 }
 
 static int take_head(struct mapframe_rd *m, struct span *in)

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * The frames of a map stream: u32 little-endian length, then one JSON text or
- * one zstd frame of it. Pure, either end.
+ * that text as one zstd frame or several in a row (a server may share parts of
+ * a message between clients). Pure, either end.
  *
  * Bounds: a frame is at most MAPFRAME_MAX long, the text in it at most
  * MAPFRAME_TEXT_MAX. A zstd frame that does not say its size may not ask for a

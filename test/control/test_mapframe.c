@@ -91,6 +91,27 @@ static void a_long_text_of_unknown_size_is_read(void)
 	CHECK(mapframe_read(&m, &in, &json) < 0);
 }
 
+static void several_frames_in_a_row_are_one_text(void)
+{
+	static const char *const parts[] = { "{\"a\":[1", ",2,3", "]}" };
+	AUTO_DONE(buf) struct buf wire = { 0 };
+	AUTO_DONE(buf) struct buf texts = { 0 };
+	AUTO_DONE(mapframe_rd) struct mapframe_rd m = { .zstd = true };
+	uint8_t head[4];
+
+	buf_add(&wire, (uint8_t[4]){ 0 }, 4);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		uint8_t frame[64];
+		size_t n = ZSTD_compress(frame, sizeof(frame), parts[i], strlen(parts[i]), 1);
+
+		buf_add(&wire, frame, n);
+	}
+	put_le32(head, (uint32_t)wire.n - 4);
+	memcpy(wire.p, head, 4);
+	read_all(&m, buf_span(&wire), 5, &texts);
+	CHECK_STR(buf_text(&texts), "{\"a\":[1,2,3]}\n");
+}
+
 static void any_flipped_bit_is_refused_or_harmless(void)
 {
 	AUTO_DONE(buf) struct buf wire = { 0 };
@@ -113,6 +134,7 @@ int main(void)
 	RUN(the_keepalive_has_its_known_bytes);
 	RUN(lengths_beyond_the_bounds_are_refused_at_once);
 	RUN(a_long_text_of_unknown_size_is_read);
+	RUN(several_frames_in_a_row_are_one_text);
 	RUN(any_flipped_bit_is_refused_or_harmless);
 	return check_done();
 }
