@@ -158,7 +158,7 @@ def paths(w):
     try:
         wait_until(lambda: 'via DERP' in w.ts('n1', 'ping', '--c=1', '--until-direct=false', 'n2', ok=False, timeout=15).stdout,
                    'a pong by DERP', 40)
-        wait_until(lambda: w.pings('n1', '100.64.0.2', 3), 'a ping by the relay', 15)
+        wait_until(lambda: w.pings('n1', '100.64.0.2', 3), 'a ping by the relay', 40)
     finally:
         command(['nft', 'delete', 'table', 'inet', 'cut'], ns=w.nodes['n2'])
 
