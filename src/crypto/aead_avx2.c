@@ -27,6 +27,7 @@ enum {
 	BLOCK = 64,
 	ONE_TIME_KEY = 32, /* of Poly1305: the start of block 0 */
 	CHAINS = 2,
+	ROUNDS = 10, /* double ones */
 };
 
 /* Eight blocks to make: whose counter, which block, and where they go. */
@@ -40,7 +41,7 @@ struct lanes {
 
 /* A message being authenticated; none if msg is NULL. */
 struct chain {
-	struct poly1305 poly;
+	struct poly1305_sum sum;
 	const uint8_t *p;
 	size_t blocks; /* whole ones, not yet seen */
 	struct aead_msg *msg;
@@ -50,6 +51,7 @@ struct chain {
 struct batch {
 	struct lanes lanes;
 	struct chain chain[CHAINS];
+	struct poly1305_keys poly;
 	uint32_t k[8];
 	struct aead_msg *msgs;
 	size_t n;
@@ -66,15 +68,16 @@ AVX2 static void settle(struct batch *b, struct chain *c)
 {
 	uint8_t tag[AEAD_TAG], last[16] = { 0 };
 	struct aead_msg *m = c->msg;
+	const struct poly1305_key *poly = &b->poly.k[c - b->chain];
 
 	if (m->n % 16) {
 		memcpy(last, c->p, m->n % 16);
-		poly1305_block(&c->poly, last);
+		poly1305_block(&c->sum, poly, last);
 	}
 	put_le64(last, 0);
 	put_le64(last + 8, m->n);
-	poly1305_block(&c->poly, last);
-	poly1305_tag(&c->poly, c->key, tag);
+	poly1305_block(&c->sum, poly, last);
+	poly1305_tag(&c->sum, c->key, tag);
 	if (b->opening)
 		m->ok = ct_eq(tag, m->p + m->n, AEAD_TAG);
 	else
@@ -94,7 +97,8 @@ static void refill(struct batch *b)
 		c->msg = &b->msgs[b->taken++];
 		c->p = c->msg->p;
 		c->blocks = c->msg->n / 16;
-		poly1305_init(&c->poly, c->key);
+		c->sum = (struct poly1305_sum){ { 0 } };
+		poly1305_init(&b->poly.k[c - b->chain], c->key);
 	}
 }
 
@@ -105,32 +109,40 @@ static size_t steps_together(const struct batch *b)
 	return x < y ? x : y;
 }
 
-AVX2_INLINE void step_both(struct chain *x, struct chain *y)
+static void took(struct chain *c, struct poly1305_sum sum, const uint8_t *p)
 {
-	x->blocks--;
-	y->blocks--;
-	poly1305_block(&x->poly, x->p);
-	poly1305_block(&y->poly, y->p);
-	x->p += 16;
-	y->p += 16;
+	c->sum = sum;
+	c->blocks -= (size_t)(p - c->p) / 16;
+	c->p = p;
+}
+
+AVX2 static void hash_one(struct chain *c, const struct poly1305_key *key)
+{
+	struct poly1305_sum sum = c->sum;
+	const uint8_t *p = c->p;
+
+	for (size_t i = 0; i < c->blocks; i++, p += 16)
+		poly1305_block(&sum, key, p);
+	took(c, sum, p);
 }
 
 /* Authenticates without the cipher, until a chain has seen its text. */
 AVX2 static void hash_some(struct batch *b)
 {
-	struct chain x = b->chain[0], y = b->chain[1];
-	size_t steps = steps_together(b);
+	struct poly1305_sum x = b->chain[0].sum, y = b->chain[1].sum;
+	const uint8_t *p = b->chain[0].p, *q = b->chain[1].p;
 
-	for (; steps; steps--)
-		step_both(&x, &y);
-	if (!y.msg)
-		for (; x.blocks; x.blocks--, x.p += 16)
-			poly1305_block(&x.poly, x.p);
-	if (!x.msg)
-		for (; y.blocks; y.blocks--, y.p += 16)
-			poly1305_block(&y.poly, y.p);
-	b->chain[0] = x;
-	b->chain[1] = y;
+	for (size_t steps = steps_together(b); steps; steps--) {
+		poly1305_two(&x, &y, &b->poly, p, q);
+		p += 16;
+		q += 16;
+	}
+	took(&b->chain[0], x, p);
+	took(&b->chain[1], y, q);
+	if (!b->chain[1].msg)
+		hash_one(&b->chain[0], &b->poly.k[0]);
+	if (!b->chain[0].msg)
+		hash_one(&b->chain[1], &b->poly.k[1]);
 }
 
 static bool hashing(const struct batch *b)
@@ -144,18 +156,47 @@ static bool hashing(const struct batch *b)
 #define XOR(a, b) _mm256_xor_si256(a, b)
 #define ROTATE(x, k) _mm256_or_si256(_mm256_slli_epi32(x, k), _mm256_srli_epi32(x, 32 - (k)))
 
-#define QUARTER(a, b, c, d)                              \
+/*
+ * A quarter round. The third row lives in memory: sixteen rows and a register to
+ * work with are one more than there are registers, and loading what is added
+ * next costs nothing.
+ */
+#define QUARTER(a, b, row, d)                            \
 	do {                                             \
+		__m256i c_;                              \
 		a = ADD(a, b);                           \
 		d = _mm256_shuffle_epi8(XOR(d, a), r16); \
-		c = ADD(c, d);                           \
-		b = XOR(b, c);                           \
+		c_ = ADD(d, (row));                      \
+		b = XOR(b, c_);                          \
 		b = ROTATE(b, 12);                       \
 		a = ADD(a, b);                           \
 		d = _mm256_shuffle_epi8(XOR(d, a), r8);  \
-		c = ADD(c, d);                           \
-		b = XOR(b, c);                           \
+		c_ = ADD(c_, d);                         \
+		(row) = c_;                              \
+		b = XOR(b, c_);                          \
 		b = ROTATE(b, 7);                        \
+	} while (0)
+
+/* Keeps the compiler from holding rows of memory in registers after all. */
+#define IN_MEMORY(rows) __asm__ volatile("" : "+m"(rows))
+
+/* The state is a0..a3, b0..b3, c[0..3], d0..d3: named singly, or it would live in memory. */
+#define COLUMNS()                          \
+	do {                               \
+		IN_MEMORY(c);              \
+		QUARTER(a0, b0, c[0], d0); \
+		QUARTER(a1, b1, c[1], d1); \
+		QUARTER(a2, b2, c[2], d2); \
+		QUARTER(a3, b3, c[3], d3); \
+	} while (0)
+
+#define DIAGONALS()                        \
+	do {                               \
+		IN_MEMORY(c);              \
+		QUARTER(a0, b1, c[2], d3); \
+		QUARTER(a1, b2, c[3], d0); \
+		QUARTER(a2, b3, c[0], d1); \
+		QUARTER(a3, b0, c[1], d2); \
 	} while (0)
 
 /* Rows of one word from eight blocks become rows of eight words from one block. */
@@ -203,31 +244,39 @@ AVX2 static void chacha8(struct batch *b)
 	                                     2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
 	const __m256i r8 = _mm256_setr_epi8(3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 3,
 	                                    0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14);
-	struct chain one = b->chain[0], two = b->chain[1];
-	size_t steps = steps_together(b);
-	__m256i x[16], first[16];
+	struct poly1305_sum one = b->chain[0].sum, two = b->chain[1].sum;
+	const uint8_t *p = b->chain[0].p, *q = b->chain[1].p;
+	/* Two loops rather than a condition in one, so that rows stay in registers. */
+	size_t both = steps_together(b) / 2, round = 0;
+	__m256i first[16];
 
-	start_state(x, b);
-	for (int round = 0; round < 10; round++) {
-		QUARTER(x[0], x[4], x[8], x[12]);
-		QUARTER(x[1], x[5], x[9], x[13]);
-		QUARTER(x[2], x[6], x[10], x[14]);
-		QUARTER(x[3], x[7], x[11], x[15]);
-		if (steps) {
-			step_both(&one, &two);
-			steps--;
-		}
-		QUARTER(x[0], x[5], x[10], x[15]);
-		QUARTER(x[1], x[6], x[11], x[12]);
-		QUARTER(x[2], x[7], x[8], x[13]);
-		QUARTER(x[3], x[4], x[9], x[14]);
-		if (steps) {
-			step_both(&one, &two);
-			steps--;
-		}
+	if (both > ROUNDS)
+		both = ROUNDS;
+
+	start_state(first, b);
+
+	__m256i a0 = first[0], a1 = first[1], a2 = first[2], a3 = first[3];
+	__m256i b0 = first[4], b1 = first[5], b2 = first[6], b3 = first[7];
+	__m256i c[4] = { first[8], first[9], first[10], first[11] };
+	__m256i d0 = first[12], d1 = first[13], d2 = first[14], d3 = first[15];
+
+	for (; round < both; round++) {
+		COLUMNS();
+		poly1305_two(&one, &two, &b->poly, p, q);
+		DIAGONALS();
+		poly1305_two(&one, &two, &b->poly, p + 16, q + 16);
+		p += 32;
+		q += 32;
 	}
-	b->chain[0] = one;
-	b->chain[1] = two;
+	for (; round < ROUNDS; round++) {
+		COLUMNS();
+		DIAGONALS();
+	}
+	took(&b->chain[0], one, p);
+	took(&b->chain[1], two, q);
+
+	__m256i x[16] = { a0, a1, a2, a3, b0, b1, b2, b3, c[0], c[1], c[2], c[3], d0, d1, d2, d3 };
+
 	start_state(first, b);
 	for (int i = 0; i < 16; i++)
 		x[i] = ADD(x[i], first[i]);
@@ -320,6 +369,8 @@ static void start(struct batch *b, const struct aead_key *key, struct aead_msg *
 	for (int i = 0; i < CHAINS; i++) {
 		b->chain[i].msg = NULL;
 		b->chain[i].blocks = 0;
+		b->chain[i].p = NULL;
+		b->chain[i].sum = (struct poly1305_sum){ { 0 } };
 	}
 	for (int i = 0; i < 8; i++)
 		b->k[i] = le32_at(key->k + 4 * i);
