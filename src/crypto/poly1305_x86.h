@@ -101,6 +101,11 @@ static inline __attribute__((always_inline)) void poly1305_two(struct poly1305_s
                                                                const struct poly1305_keys *keys,
                                                                const uint8_t *p, const uint8_t *q)
 {
+#ifdef __clang__
+	/* It does not find registers for both in one statement. */
+	poly1305_block(x, &keys->k[0], p);
+	poly1305_block(y, &keys->k[1], q);
+#else
 	uint64_t a, b, mid, low;
 
 	__asm__(POLY1305_BLOCK("x", "0") POLY1305_BLOCK("y", "24")
@@ -112,6 +117,7 @@ static inline __attribute__((always_inline)) void poly1305_two(struct poly1305_s
 	          "m"(*(const struct poly1305_text *)(const void *)p),
 	          "m"(*(const struct poly1305_text *)(const void *)q)
 	        : "rdx", "cc");
+#endif
 }
 /* clang-format on */
 
