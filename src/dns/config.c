@@ -126,7 +126,13 @@ void dns_config_host(struct dns_config *c, const struct dns_name *name, const st
 
 	if (host->n_addrs < DNS_HOST_ADDRS_MAX)
 		host->addrs[host->n_addrs++] = *ip;
-	if (!reverse || dns_config_ptr(c, ip))
+	if (reverse)
+		dns_config_reverse(c, name, ip);
+}
+
+void dns_config_reverse(struct dns_config *c, const struct dns_name *name, const struct ip *ip)
+{
+	if (dns_config_ptr(c, ip))
 		return;
 
 	struct dns_ptr *p = mem_new(struct dns_ptr);
@@ -157,6 +163,15 @@ int dns_config_route(struct dns_config *c, const struct dns_name *suffix,
 	r->n_upstreams = n;
 	r->upstreams = n ? mem_dup(upstreams, n * sizeof(*upstreams)) : NULL;
 	return 0;
+}
+
+bool dns_config_route_covers(const struct dns_config *c, const struct dns_name *name)
+{
+	vec_each(const struct dns_route *, r, &c->routes) {
+		if (r->suffix.labels && dns_name_under(name, &r->suffix))
+			return true;
+	}
+	return false;
 }
 
 void dns_config_own_reverse_zones(struct dns_config *c)

@@ -73,6 +73,8 @@ DEFINE_AUTO(dns_config_free, struct dns_config *)
  */
 void dns_config_host(struct dns_config *c, const struct dns_name *name, const struct ip *ip,
                      bool reverse);
+/* The name alone answers PTR queries for the address; it is not told forwards. */
+void dns_config_reverse(struct dns_config *c, const struct dns_name *name, const struct ip *ip);
 /* Names below this host resolve to it too. */
 void dns_config_subdomains(struct dns_config *c, const struct dns_name *name);
 
@@ -82,6 +84,8 @@ void dns_config_subdomains(struct dns_config *c, const struct dns_name *name);
  */
 NODISCARD int dns_config_route(struct dns_config *c, const struct dns_name *suffix,
                                const struct dns_upstream *upstreams, size_t n);
+/* Is there a route, other than the default, that the name lies under? Also before sealing. */
+bool dns_config_route_covers(const struct dns_config *c, const struct dns_name *name);
 /* The reverse zones of 100.64.0.0/10 and fd7a:115c:a1e0::/48, as authority. */
 void dns_config_own_reverse_zones(struct dns_config *c);
 /* After the last addition. */
