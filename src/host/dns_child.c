@@ -125,20 +125,38 @@ static int set_servers(const char *bus, int index, const struct dns_os *os)
 	return call(&w);
 }
 
+static bool is_search(const struct dns_os *os, const char *name)
+{
+	for (size_t i = 0; i < os->search.n; i++)
+		if (strcmp(os->search.v[i], name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A search domain routes too. Told twice, the second time for routing only, it
+ * would not be searched any more (seen in systemd 252).
+ */
 static int set_domains(const char *bus, int index, const struct dns_os *os)
 {
 	bool all = os->servers.n && !os->match.n;
+	size_t routing = all;
 	struct words w;
+
+	for (size_t i = 0; i < os->match.n; i++)
+		routing += !is_search(os, os->match.v[i]);
 
 	begin(&w, bus, MANAGER, "SetLinkDomains");
 	word(&w, "ia(sb)");
 	number(&w, (unsigned long)index);
-	number(&w, os->search.n + os->match.n + all);
+	number(&w, os->search.n + routing);
 	for (size_t i = 0; i < os->search.n; i++) {
 		word(&w, os->search.v[i]);
 		word(&w, "false");
 	}
 	for (size_t i = 0; i < os->match.n; i++) {
+		if (is_search(os, os->match.v[i]))
+			continue;
 		word(&w, os->match.v[i]);
 		word(&w, "true"); /* for routing only */
 	}

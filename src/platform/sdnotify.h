@@ -1,6 +1,16 @@
 #pragma once
 /*
- * Messages to the service manager over NOTIFY_SOCKET (sd_notify(3)): "READY=1",
- * "RELOADING=1", "STOPPING=1", "STATUS=...". Nothing happens without a manager.
+ * Tells the service manager how we are: sd_notify(3) without its library. A
+ * program that no manager started says nothing, and that is no error.
  */
-void sdnotify(const char *state);
+#include <stdint.h>
+
+#include "base/own.h"
+
+/*
+ * One datagram of lines, "READY=1", "STATUS=text", "STOPPING=1", "WATCHDOG=1".
+ * -errno; 0 also where nobody listens.
+ */
+int sdnotify(const char *lines);
+/* How often the manager wants to hear WATCHDOG=1; 0: not at all. Tell it twice as often. */
+int64_t sdnotify_watchdog_us(void);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "host/facts.h"
+#include "host/forwarding.h"
 #include "platform/netmon.h"
 #include "platform/nft.h"
 #include "platform/proc.h"
@@ -302,6 +303,25 @@ static void the_facts_leave_our_own_device_out(void)
 	host_facts_done(&again);
 }
 
+static void missing_forwarding_is_told_with_its_cure(void)
+{
+	AUTO_DONE(buf) struct buf out = { 0 };
+
+	free(shell("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"));
+	host_forwarding_check(true, true, &out);
+	CHECK(strstr(buf_text(&out), "IP forwarding is disabled") != NULL);
+	CHECK(strstr(buf_text(&out), "sysctl -w net.ipv6.conf.all.forwarding=1") != NULL);
+	buf_clear(&out);
+	free(shell("sysctl -qw net.ipv4.conf." DEV ".forwarding=1"));
+	host_forwarding_check(true, false, &out);
+	CHECK(strstr(buf_text(&out), "Traffic received on fl1 won't be forwarded") != NULL);
+	CHECK(strstr(buf_text(&out), "received on " DEV) == NULL);
+	buf_clear(&out);
+	free(shell("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"));
+	host_forwarding_check(true, true, &out);
+	CHECK_STR(buf_text(&out), "");
+}
+
 int main(void)
 {
 	const char *skip = NULL;
@@ -326,6 +346,7 @@ int main(void)
 	RUN(rules_of_others_stay);
 	RUN(what_others_remove_is_told_and_mended);
 	RUN(the_facts_leave_our_own_device_out);
+	RUN(missing_forwarding_is_told_with_its_cure);
 	free(journal);
 	(void)rmdir(folder);
 	return check_done();

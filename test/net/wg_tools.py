@@ -279,6 +279,30 @@ def compare_save(folder):
     run(OURS + ["down", path], env=env, check=True)
 
 
+def check_own_program(folder):
+    """The interface run by fairlead-wg, which `up` finds beside itself."""
+    before = snapshot()
+    text = QUICK_CONF % (("",) + ("/dev/null",) * 4 + ("0.0.0.0/0, ::/0, 10.99.0.0/16",))
+    path = file_in(folder, DEV + ".conf", text)
+    clean()
+    code, _, err = run(OURS + ["up", "--backend", "user", path])
+    verdict("up starts fairlead-wg", code == 0 and "fairlead-wg " + DEV in err, err)
+    verdict("its interface is in the list", DEV in run(OURS + ["show", "interfaces"])[1].split())
+    compare_outputs("fairlead-wg")
+    out = run(OURS + ["show", DEV, "drops"])[1]
+    names = [line.split("\t")[0] for line in out.splitlines()]
+    verdict("drops are counted by reason", "replay" in names and "mac1" in names, out)
+    same("a name that is taken is refused", 1, run(OURS + ["up", path])[0])
+    same("down takes it down", 0, run(OURS + ["down", path])[0])
+    clean()
+    for _ in range(100):
+        if not os.path.exists(f"/var/run/wireguard/{DEV}.sock"):
+            break
+        time.sleep(0.05)
+    verdict("its socket is gone", not os.path.exists(f"/var/run/wireguard/{DEV}.sock"))
+    same("nothing is left of it", before, snapshot())
+
+
 def main():
     why = missing()
     if why and os.environ.get("FAIRLEAD_REQUIRE_PEERS") != "1":
@@ -307,6 +331,7 @@ def main():
             compare_quick(folder)
             check_undo(folder)
             compare_save(folder)
+            check_own_program(folder)
     finally:
         if device:
             device.terminate()
