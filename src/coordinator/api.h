@@ -1,0 +1,85 @@
+#pragma once
+/*
+ * The REST API of Headscale v1, for its web consoles and scripts: paths, JSON and
+ * bearer keys of 0.29, with the statuses and problem documents of the coming one
+ * for those who ask for them (Accept: application/problem+json).
+ *
+ *	names in camelCase, in requests also snake_case; ids as text; times RFC 3339;
+ *	every field always there; unknown fields of a request ignored; what 0.29 takes
+ *	from the query and the coming one from the body is taken from both
+ *
+ * Every request but the description needs a key (Authorization: Bearer), except
+ * on the Unix socket, where the file's mode decides. The table of routes says so
+ * for each; there is no second list. What changes something leaves a line in the
+ * audit log under the key's prefix.
+ *
+ * A core: a request in, an answer out, no socket. api_http serves it.
+ */
+#include "base/buf.h"
+#include "base/fault.h"
+#include "coordinator/state.h"
+#include "coordinator/tailnet_policy.h"
+#include "http/route.h"
+
+enum { API_BODY_MAX = 33 << 20 }; /* a policy as a JSON string */
+
+/* What the API asks of the coordinator. */
+struct api_env {
+	struct state *st;
+	struct tailnet_policy *policy;
+	bool policy_in_file; /* it is read from a file: PUT is refused */
+	/* Accepted, put in force, kept. */
+	int (*set_policy)(void *arg, struct span text, const char *actor, struct fault *reterr);
+	/* Pending logins, by their id. ERR_UNKNOWN */
+	int (*register_login)(void *arg, struct span auth_id, uint64_t user, const char *actor,
+	                      const struct node **ret, struct fault *reterr);
+	int (*approve_login)(void *arg, struct span auth_id, const char *actor,
+	                     struct fault *reterr);
+	int (*reject_login)(void *arg, struct span auth_id);
+	void *arg;
+};
+
+struct api_request {
+	struct span method, path, query, authorization, accept, body;
+	bool local;         /* on the Unix socket */
+	const char *socket; /* who, there: "socket:uid=0" */
+	wall now;
+};
+
+/* Zeroed; done with api_answer_done. */
+struct api_answer {
+	unsigned status;
+	const char *type;
+	struct buf body;
+	const char *allow; /* 405: the methods there are; the arena's */
+	struct arena arena;
+};
+
+void api_call(const struct api_env *env, const struct api_request *req, struct api_answer *ret);
+void api_answer_done(struct api_answer *a);
+
+/* Reads the body, calls, answers. env must live as long as the request. */
+struct http_req;
+void api_http(const struct api_env *env, struct http_req *req, bool local, wall now);
+
+enum api_access {
+	API_OPEN, /* anybody: says nothing of the tailnet */
+	API_KEY,  /* a valid key */
+};
+
+struct api_op;
+
+struct api_row {
+	struct route route;
+	enum api_access access;
+	int (*run)(struct api_op *o);
+	const char *summary;
+	const char *takes;   /* fields of the request, "name displayName", for the description */
+	const char *answers; /* the member of the answer, or "" */
+};
+
+extern const struct api_row api_rows[];
+extern const size_t api_rows_n;
+
+/* The description of all rows, OpenAPI 3.0 as JSON. */
+void api_describe(struct buf *out);
