@@ -9,7 +9,7 @@ run_packages='iproute2 nftables iputils-ping procps ca-certificates'
 demo_packages="$run_packages iperf3 curl"
 test_packages="$demo_packages binutils git clang libclang-rt-14-dev clang-format-14 wireguard-tools tcpdump
  bind9-dnsutils busybox-static pebble jq openssh-client openssl dbus conntrack ethtool iptables
- python3-venv"
+ python3-venv scdoc"
 
 say() {
 	printf '==> %s\n' "$*"
