@@ -123,7 +123,10 @@ void conn_pump(struct http_conn *c)
 {
 	if (c->over || !c->h2)
 		return;
-	while (c->pipe->queued(c->arg) < PUMP_BYTES) {
+	if (c->full && c->pipe->queued(c->arg) > 0)
+		return;
+	c->full = false;
+	while (!c->full) {
 		AUTO_DONE(buf) struct buf out = { 0 };
 		int r = h2_send(c->h2, &out, PUMP_BYTES);
 
@@ -135,6 +138,7 @@ void conn_pump(struct http_conn *c)
 			conn_close(c, false);
 			return;
 		}
+		c->full = r == STREAM_FULL;
 	}
 	if (h2_is_over(c->h2))
 		conn_close(c, true);
@@ -502,6 +506,7 @@ void http_conn_input(struct http_conn *c, struct span bytes)
 void http_conn_drained(struct http_conn *c)
 {
 	conn_enter(c);
+	c->full = false;
 	if (c->h2)
 		conn_pump(c);
 	else if (c->cur && !c->cur->over && c->cur->later.drained)

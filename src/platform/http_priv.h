@@ -41,6 +41,7 @@ struct http_conn {
 	struct request *cur; /* HTTP/1: the one being answered */
 	unsigned depth;
 	bool secure, started; /* started: the version is known */
+	bool full;            /* HTTP/2: no more until the pipe has drained */
 	bool over, flush;     /* to be freed, after what is queued if `flush` */
 };
 

@@ -98,8 +98,9 @@ const struct http_stats *http_server_stats(const struct http_server *s);
  * calls back:
  */
 struct http_pipe {
-	int (*write)(void *arg, struct span bytes); /* as stream_write */
-	size_t (*queued)(void *arg);                /* bytes not yet gone */
+	int (*write)(void *arg,
+	             struct span bytes); /* as stream_write; after STREAM_FULL, http_conn_drained */
+	size_t (*queued)(void *arg);     /* bytes not yet gone */
 	/* The conn is over: close, after what is queued if `flush`. Called once, last. */
 	void (*close)(void *arg, bool flush);
 };

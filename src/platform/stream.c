@@ -87,7 +87,8 @@ static void update_want(struct stream *s)
 
 	if (!s->paused && !s->got_eof)
 		want |= EV_READ;
-	if (outq_len(&s->out) > 0 || s->blocked)
+	/* Also when another write has emptied the queue: who was told to wait must hear of it. */
+	if (outq_len(&s->out) > 0 || s->blocked || s->full)
 		want |= EV_WRITE;
 	ev_io_want(s->ev, &s->io, want);
 }
@@ -416,6 +417,7 @@ int stream_writev(struct stream *s, const struct iovec *iov, size_t n)
 	if (outq_len(&s->out) < s->out_high)
 		return 0;
 	s->full = true;
+	update_want(s);
 	return STREAM_FULL;
 }
 

@@ -69,6 +69,8 @@ void pair_open(struct pair *p, const struct stream_cfg *cfg)
 
 	*p = (struct pair){ .ev = ev_new() };
 	CHECK_OK(stream_pair(fds));
+	p->a.fd = fds[0];
+	p->b.fd = fds[1];
 	CHECK_OK(stream_new(p->ev, fds[0], cfg, &end_ops, &p->a, &p->a.s));
 	CHECK_OK(stream_new(p->ev, fds[1], cfg, &end_ops, &p->b, &p->b.s));
 }

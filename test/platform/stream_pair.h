@@ -6,6 +6,7 @@
 
 struct end {
 	struct stream *s;
+	int fd; /* the stream's */
 	struct buf got;
 	unsigned opens, drains, eofs, closes;
 	int why;

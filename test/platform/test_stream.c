@@ -106,6 +106,31 @@ static void try_write_takes_what_fits_and_says_when_there_is_room(void)
 	pair_close(&p);
 }
 
+static void a_writer_told_to_wait_hears_of_room_though_another_write_made_it(void)
+{
+	static const struct stream_cfg cfg = { .out_max = 4 << 20, .out_high = 1000 };
+	AUTO_FREE uint8_t *bytes = mem_zalloc(1, 1 << 20);
+	struct iovec none = { bytes, 0 };
+
+	pair_open(&p, &cfg);
+	stream_pause(p.b.s);
+	CHECK_EQ(stream_write(p.a.s, span(bytes, 1 << 20)), STREAM_FULL);
+	stream_resume(p.b.s);
+	/* Only the reader's end is let run: the writer's socket has room before the loop says so.
+	 */
+	for (int i = 0; i < 1000 && stream_queued(p.a.s) > 0; i++) {
+		uint8_t sink[65536];
+
+		(void)!read(p.b.fd, sink, sizeof(sink));
+		CHECK(stream_try_write(p.a.s, &none, 1) >= 0);
+	}
+	CHECK_EQ(stream_queued(p.a.s), 0);
+	CHECK_EQ(p.a.drains, 0);
+	pair_settle(&p);
+	CHECK_EQ(p.a.drains, 1);
+	pair_close(&p);
+}
+
 static void the_owner_may_free_the_stream_while_reading(void)
 {
 	pair_open(&p, NULL);
@@ -224,6 +249,7 @@ int main(void)
 	RUN(a_message_longer_than_in_max_closes);
 	RUN(a_paused_reader_pushes_back_until_the_writer_is_refused);
 	RUN(try_write_takes_what_fits_and_says_when_there_is_room);
+	RUN(a_writer_told_to_wait_hears_of_room_though_another_write_made_it);
 	RUN(the_owner_may_free_the_stream_while_reading);
 	RUN(half_a_close_leaves_the_other_direction_open);
 	RUN(a_deadline_closes_with_timeout);
