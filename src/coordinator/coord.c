@@ -13,6 +13,7 @@
 #include "coordinator/derpmap.h"
 #include "coordinator/dnsmap.h"
 #include "coordinator/embed.h"
+#include "coordinator/front.h"
 #include "coordinator/logins.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/routes_net.h"
@@ -422,7 +423,9 @@ static int start(struct coord *co)
 	co->logins = logins_new(co);
 	read_trusted(co);
 	make_doors(co);
-	r = open_relay(co);
+	r = front_new(co, &co->front);
+	if (r >= 0)
+		r = open_relay(co);
 	if (r >= 0)
 		r = set_relays(co);
 	if (r >= 0)
@@ -472,6 +475,7 @@ void coord_free(struct coord *co)
 		http_server_free(co->doors[i].http);
 	}
 	free(co->doors);
+	front_free(co->front);
 	embed_free(co->embed);
 	ev_timer_stop(co->ev, &co->tick);
 	ev_timer_stop(co->ev, &co->flush);

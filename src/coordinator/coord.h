@@ -49,6 +49,7 @@ struct coord_route {
 struct login;
 struct logins;
 struct streams;
+struct front;
 
 struct coord {
 	struct ev *ev;
@@ -68,6 +69,7 @@ struct coord {
 	struct logins *logins;
 	struct streams *streams;
 	struct embed *embed;    /* the relay; NULL: none */
+	struct front *front;    /* login pages and the API */
 	struct prefix *trusted; /* proxies */
 	size_t n_trusted;
 	struct ev_timer tick, flush;

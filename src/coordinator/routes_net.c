@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "coordinator/admin.h"
 #include "coordinator/embed.h"
+#include "coordinator/front.h"
 #include "coordinator/logins.h"
 #include "coordinator/metrics.h"
 #include "coordinator/noise_link.h"
@@ -81,29 +82,6 @@ static void post_verify(struct coord_call *c)
 	http_read_body(c->req, VERIFY_MAX, verify_done, c->co);
 }
 
-/* The page behind a login URL: what to tell the administrator. */
-static void get_register(struct coord_call *c)
-{
-	const char *id = route_param(c->match, "auth_id");
-	struct login_info info;
-	struct buf page = { 0 };
-
-	if (!auth_id_valid(span_str(id)) || !logins_find(c->co->logins, span_str(id), &info)) {
-		http_answer_text(c->req, 404,
-		                 "this login is unknown or has expired; start it again");
-		return;
-	}
-	buf_fmt(&page,
-	        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Machine "
-	        "registration</title><h1>Machine registration</h1><p>To let this machine in, run "
-	        "on "
-	        "the server:</p><pre>headscale auth register --auth-id %s --user "
-	        "USERNAME</pre></html>\n",
-	        id);
-	http_answer(c->req, 200, "text/html; charset=utf-8", buf_span(&page));
-	buf_done(&page);
-}
-
 /* The answer to a PingRequest: the node is alive. */
 static void head_ping(struct coord_call *c)
 {
@@ -122,7 +100,15 @@ const struct coord_route routes_net[] = {
 	{ { "GET", "/robots.txt" }, get_robots },
 	{ { "GET", "/" }, get_root },
 	{ { "POST", "/verify" }, post_verify },
-	{ { "GET", "/register/{auth_id}" }, get_register },
+	{ { "GET", "/register/{auth_id}" }, front_register },
+	{ { "GET", "/auth/{auth_id}" }, front_register },
+	{ { "POST", "/register/confirm/{auth_id}" }, front_confirm },
+	{ { "GET", "/oidc/callback" }, front_callback },
+	{ { "GET", "/apple" }, front_clients },
+	{ { "GET", "/windows" }, front_clients },
+	{ { "*", "/api/v1/{rest...}" }, front_api },
+	{ { "*", "/swagger" }, front_api },
+	{ { "*", "/swagger/{rest...}" }, front_api },
 	{ { "GET", "/machine/ping-response" }, head_ping },
 };
 const size_t routes_net_n = ARRAY_LEN(routes_net);
@@ -201,6 +187,7 @@ const size_t routes_noise_n = ARRAY_LEN(routes_noise);
 /* ---- for administrators, on the Unix socket ---- */
 
 const struct coord_route routes_local[] = {
+	{ { "*", "/api/v1/{rest...}" }, front_api },
 	{ { "GET", "/health" }, get_health },
 	{ { "GET", "/version" }, get_version },
 	{ { "POST", "/admin/{op}" }, admin_call },

@@ -472,15 +472,15 @@ static void a_provider_that_calls_itself_otherwise_is_refused(void)
 static void pages_escape_what_strangers_say(void)
 {
 	AUTO_DONE(buf) struct buf html = { 0 };
-	struct page_confirm p = { .user = "x",
-		                  .email = "a@b",
-		                  .hostname = "<script>alert('1')</script>",
-		                  .action = "/register/confirm/x",
-		                  .csrf = "\"t",
-		                  .os = "",
-		                  .from = "" };
+	struct login_page_confirm p = { .user = "x",
+		                        .email = "a@b",
+		                        .hostname = "<script>alert('1')</script>",
+		                        .action = "/register/confirm/x",
+		                        .csrf = "\"t",
+		                        .os = "",
+		                        .from = "" };
 
-	page_confirm(&html, &p);
+	login_page_confirm(&html, &p);
 	CHECK(strstr(buf_text(&html), "<script>") == NULL);
 	CHECK(strstr(buf_text(&html), "&lt;script&gt;alert(&#39;1&#39;)") != NULL);
 	CHECK(strstr(buf_text(&html), "value=\"&quot;t\"") != NULL);

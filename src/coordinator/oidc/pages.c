@@ -1,9 +1,10 @@
 #include "coordinator/oidc/pages.h"
 
-const char PAGE_CSP[] = "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
-			"base-uri 'none'; frame-ancestors 'none'";
+const char LOGIN_PAGE_CSP[] =
+	"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
+	"base-uri 'none'; frame-ancestors 'none'";
 
-void html_escape(struct buf *to, struct span text)
+void login_html_escape(struct buf *to, struct span text)
 {
 	for (size_t i = 0; i < text.n; i++) {
 		switch (text.p[i]) {
@@ -30,7 +31,7 @@ void html_escape(struct buf *to, struct span text)
 
 static void add(struct buf *to, const char *text)
 {
-	html_escape(to, span_str(text ? text : ""));
+	login_html_escape(to, span_str(text ? text : ""));
 }
 
 static void head(struct buf *html, const char *title)
@@ -79,7 +80,7 @@ static void row(struct buf *html, const char *name, const char *value)
 	buf_add_str(html, "</dd>\n");
 }
 
-void page_register(struct buf *html, const struct page_register *p)
+void login_page_register(struct buf *html, const struct login_page_register *p)
 {
 	head(html, "Device registration");
 	paragraph(html, "This device asks to join the network. An administrator lets it in by "
@@ -93,7 +94,7 @@ void page_register(struct buf *html, const struct page_register *p)
 	tail(html);
 }
 
-void page_confirm(struct buf *html, const struct page_confirm *p)
+void login_page_confirm(struct buf *html, const struct login_page_confirm *p)
 {
 	head(html, "Is this your device?");
 	paragraph(html, "You are signed in. The device below will join the network in your name, "
@@ -115,7 +116,7 @@ void page_confirm(struct buf *html, const struct page_confirm *p)
 	tail(html);
 }
 
-void page_done(struct buf *html, const char *title, const char *sentence)
+void login_page_done(struct buf *html, const char *title, const char *sentence)
 {
 	head(html, title);
 	paragraph(html, sentence);
@@ -123,14 +124,14 @@ void page_done(struct buf *html, const char *title, const char *sentence)
 	tail(html);
 }
 
-void page_error(struct buf *html, const char *title, const char *sentence)
+void login_page_error(struct buf *html, const char *title, const char *sentence)
 {
 	head(html, title);
 	paragraph(html, sentence);
 	tail(html);
 }
 
-void page_clients(struct buf *html, const char *server_url)
+void login_page_clients(struct buf *html, const char *server_url)
 {
 	head(html, "Connecting a device");
 	paragraph(html, "Linux, macOS and Windows, in a terminal:");

@@ -84,7 +84,7 @@ void web_free(struct web *w)
 static void answer_page(struct http_req *req, unsigned status, struct buf *html)
 {
 	http_put_field(req, "Cache-Control", "no-store");
-	http_put_field(req, "Content-Security-Policy", PAGE_CSP);
+	http_put_field(req, "Content-Security-Policy", LOGIN_PAGE_CSP);
 	http_answer(req, status, "text/html; charset=utf-8", buf_span(html));
 }
 
@@ -92,7 +92,7 @@ static void answer_error(struct http_req *req, unsigned status, const char *titl
 {
 	AUTO_DONE(buf) struct buf html = { 0 };
 
-	page_error(&html, title, why);
+	login_page_error(&html, title, why);
 	answer_page(req, status, &html);
 }
 
@@ -124,11 +124,11 @@ static void show_command(struct web *w, struct http_req *req, const char *auth_i
                          const struct web_login *login)
 {
 	AUTO_DONE(buf) struct buf html = { 0 };
-	struct page_register page = { .server_name = w->env.tailnet,
-		                      .auth_id = auth_id,
-		                      .hostname = login->hostname };
+	struct login_page_register page = { .server_name = w->env.tailnet,
+		                            .auth_id = auth_id,
+		                            .hostname = login->hostname };
 
-	page_register(&html, &page);
+	login_page_register(&html, &page);
 	answer_page(req, 200, &html);
 }
 
@@ -234,7 +234,7 @@ static void ask_to_confirm(struct web *w, struct http_req *req, const char *auth
 	if (!ip_is_zero(&req->from.ip))
 		(void)ip_text(&req->from.ip, from);
 	buf_fmt(&action, "/register/confirm/%s", auth_id);
-	struct page_confirm page = {
+	struct login_page_confirm page = {
 		.user = *who->username ? who->username : who->name,
 		.email = who->email,
 		.hostname = login.hostname,
@@ -246,7 +246,7 @@ static void ask_to_confirm(struct web *w, struct http_req *req, const char *auth
 		.csrf = p->csrf,
 	};
 
-	page_confirm(&html, &page);
+	login_page_confirm(&html, &page);
 	set_cookie(req, CONFIRM_COOKIE, p->cookie, page.action, COOKIE_STRICT);
 	answer_page(req, 200, &html);
 }
@@ -382,7 +382,8 @@ static void on_confirm(struct http_req *req, void *arg, struct span body)
 		answer_error(req, 403, "The device was not connected",
 		             why.message[0] ? why.message : err_text(r));
 	} else {
-		page_done(&html, "Connected", "The device has joined the network in your name.");
+		login_page_done(&html, "Connected",
+		                "The device has joined the network in your name.");
 		answer_page(req, 200, &html);
 	}
 }
@@ -412,6 +413,6 @@ void web_clients(struct web *w, struct http_req *req)
 {
 	AUTO_DONE(buf) struct buf html = { 0 };
 
-	page_clients(&html, w->env.server_url);
+	login_page_clients(&html, w->env.server_url);
 	answer_page(req, 200, &html);
 }
