@@ -120,6 +120,7 @@ extern const struct js_type js_t_ip;     /* struct ip; all zero is "" */
 extern const struct js_type js_t_addr;   /* struct addr; all zero is "" */
 /* struct prefix; "" is refused, as all zero is ::/0. Host bits are kept. */
 extern const struct js_type js_t_prefix;
+extern const struct js_type js_t_raws; /* struct js_strs of raw texts */
 extern const struct js_type js_t_strs, js_t_ints, js_t_ips, js_t_addrs, js_t_prefixes;
 
 /* One value at the reader's place. The error is the reader's. */

@@ -275,3 +275,7 @@ const struct js_type js_t_raw = { .shape = JS_BYTES,
 	                          .read = read_raw,
 	                          .write = write_raw,
 	                          .takes_null = true };
+
+const struct js_type js_t_raws = { .shape = JS_LIST,
+	                           .size = sizeof(struct js_list),
+	                           .of = &js_t_raw };

@@ -61,7 +61,7 @@ static bool is_operator(const struct node *n, uid_t uid)
 	AUTO_FREE char *name = span_dup(node_prefs(n)->operator_user);
 	uid_t wanted;
 
-	return *name && host_user_id(name, &wanted) == 0 && wanted == uid;
+	return *name && machine_user_id(name, &wanted) == 0 && wanted == uid;
 }
 
 bool api_may_write(const struct node *n, const struct http_req *req)

@@ -442,7 +442,7 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 	n->expiry.fn = on_expiry;
 	bus_init(&n->bus);
 	list_init(&n->waiting_logout);
-	host_facts(&n->facts);
+	machine_facts(&n->facts);
 	rand_bytes(id, sizeof(id));
 	n->backend_log_id = hex_encode(mem_alloc(HEX_LEN(sizeof(id)) + 1), id, sizeof(id));
 	disco_priv_new(&n->disco);

@@ -6,10 +6,10 @@
 #include "node/prefs.h"
 #include "node/profile.h"
 #include "node/session.h"
-#include "platform/host.h"
 #include "platform/http_client.h"
 #include "platform/http_server.h"
 #include "platform/listen.h"
+#include "platform/machine.h"
 
 struct engine;
 
@@ -22,7 +22,7 @@ struct node {
 	struct http_client http;
 	struct store *store;
 	struct profiles *profiles;
-	struct host_facts facts;
+	struct machine_facts facts;
 	char *backend_log_id;
 	struct disco_priv disco;
 

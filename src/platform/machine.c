@@ -1,4 +1,4 @@
-#include "platform/host.h"
+#include "platform/machine.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -11,13 +11,14 @@
 
 enum { RELEASE_MAX = 64 << 10, CGROUP_MAX = 64 << 10 };
 
-static void set(char dst[static HOST_TEXT_MAX], struct span s)
+static void set(char dst[static MACHINE_TEXT_MAX], struct span s)
 {
-	(void)snprintf(dst, HOST_TEXT_MAX, "%.*s", SPAN_FMT(span_first(s, HOST_TEXT_MAX - 1)));
+	(void)snprintf(dst, MACHINE_TEXT_MAX, "%.*s",
+	               SPAN_FMT(span_first(s, MACHINE_TEXT_MAX - 1)));
 }
 
 /* os-release: NAME=value, the value perhaps in quotes. */
-static void take_line(struct host_facts *h, struct span line)
+static void take_line(struct machine_facts *h, struct span line)
 {
 	size_t eq = span_find(line, '=');
 	struct span name = span_first(line, eq), value = span_from(line, eq + 1);
@@ -32,7 +33,7 @@ static void take_line(struct host_facts *h, struct span line)
 		set(h->distro_code_name, value);
 }
 
-static void read_release(struct host_facts *h)
+static void read_release(struct machine_facts *h)
 {
 	AUTO_DONE(buf) struct buf text = { 0 };
 	struct span rest, line;
@@ -54,11 +55,11 @@ static bool in_container(void)
 	       (strstr(buf_text(&text), "/docker/") || strstr(buf_text(&text), "/lxc/"));
 }
 
-void host_facts(struct host_facts *ret)
+void machine_facts(struct machine_facts *ret)
 {
 	struct utsname u = { 0 };
 
-	*ret = (struct host_facts){ 0 };
+	*ret = (struct machine_facts){ 0 };
 	if (uname(&u) == 0) {
 		struct span name = span_str(u.nodename);
 
@@ -70,7 +71,7 @@ void host_facts(struct host_facts *ret)
 	ret->container = in_container();
 }
 
-int host_user_id(const char *name, uid_t *ret)
+int machine_user_id(const char *name, uid_t *ret)
 {
 	char bytes[4096];
 	struct passwd pw, *found = NULL;

@@ -1,0 +1,306 @@
+#include "node/engine.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/rand.h"
+
+enum { PLAN_DELAY_US = 20000 };
+
+/* ---- what the mesh tells ---- */
+
+static void on_endpoints(void *ctx, const struct mesh_endpoint *v, size_t n)
+{
+	struct engine *e = ctx;
+	struct addr at[MESH_ENDPOINTS_MAX];
+	int64_t types[MESH_ENDPOINTS_MAX];
+
+	e->n_endpoints = n < MESH_ENDPOINTS_MAX ? n : MESH_ENDPOINTS_MAX;
+	memcpy(e->endpoints, v, e->n_endpoints * sizeof(*v));
+	for (size_t i = 0; i < e->n_endpoints; i++) {
+		at[i] = v[i].addr;
+		types[i] = v[i].type;
+	}
+	session_set_endpoints(e->n->session, at, types, e->n_endpoints);
+}
+
+static void add_latency(struct engine *e, int region, const char *family, int64_t us)
+{
+	size_t i = e->netinfo.derp_latency.n;
+
+	if (us <= 0 || i >= ARRAY_LEN(e->latency))
+		return;
+	(void)snprintf(e->latency_names[i], sizeof(e->latency_names[i]), "%d-%s", region, family);
+	e->latency[i] = (struct tc_latency){ span_str(e->latency_names[i]), (double)us / 1e6 };
+	e->netinfo.derp_latency.n = i + 1;
+}
+
+static enum js_obool of_tristate(enum tristate t)
+{
+	return t == TRI_UNKNOWN ? OBOOL_UNSET : obool(t == TRI_TRUE);
+}
+
+static void take_report(struct engine *e, const struct netcheck_report *r)
+{
+	e->netinfo.mapping_varies = of_tristate(r->mapping_varies);
+	e->netinfo.working_udp = obool(r->udp);
+	e->netinfo.working_ipv6 = obool(r->ipv6);
+	e->netinfo.os_has_ipv6 = obool(e->facts.ip6);
+	for (size_t i = 0; i < r->n_regions; i++) {
+		add_latency(e, r->regions[i].id, "v4", r->regions[i].v4_us);
+		add_latency(e, r->regions[i].id, "v6", r->regions[i].v6_us);
+	}
+}
+
+static void on_netinfo(void *ctx, const struct mesh_netinfo *info)
+{
+	struct engine *e = ctx;
+
+	e->netinfo = (struct tc_netinfo){
+		.preferred_derp = info->home,
+		.have_port_map = info->have_portmap,
+		.upnp = obool(info->seen.upnp),
+		.pmp = obool(info->seen.pmp),
+		.pcp = obool(info->seen.pcp),
+	};
+	e->netinfo.derp_latency.v = e->latency;
+	e->netinfo.derp_latency.set = true;
+	if (info->report)
+		take_report(e, info->report);
+	e->has_netinfo = true;
+	e->live |= info->home != 0;
+	session_report(e->n->session);
+	node_settle(e->n);
+}
+
+static void on_gone(void *ctx)
+{
+	struct engine *e = ctx;
+
+	log_error("the network interface is gone; bring the node down and up again");
+	e->live = false;
+}
+
+static void fill_pong(struct engine *e, const struct engine_ping *p, const struct mesh_pong *in,
+                      struct engine_pong *out)
+{
+	const struct netmap *m = node_map(e->n);
+	struct netmap_peer *peer = m ? netmap_peer(m, p->node_id) : NULL;
+
+	*out = (struct engine_pong){ .ip = p->ip, .node_ip = p->ip };
+	if (peer)
+		(void)snprintf(
+			out->node_name, sizeof(out->node_name), "%.*s",
+			SPAN_FMT(span_first(peer->node->name, span_find(peer->node->name, '.'))));
+	if (in->rtt_us < 0) {
+		(void)snprintf(out->err, sizeof(out->err), "no answer");
+		return;
+	}
+	out->latency_s = (double)in->rtt_us / 1e6;
+	out->peerapi_port = in->peerapi_port;
+	if (in->region) {
+		out->derp_region = in->region;
+		(void)snprintf(out->derp_code, sizeof(out->derp_code), "%.*s",
+		               SPAN_FMT(status_region_code(m, in->region)));
+	} else if (in->via.vni) {
+		out->relay_server = in->via.addr;
+		out->relay_vni = in->via.vni;
+	} else if (!p->tsmp) {
+		out->endpoint = in->via.addr;
+	}
+}
+
+static void on_pong(void *ctx, const struct mesh_pong *in)
+{
+	struct engine *e = ctx;
+	struct engine_pong out;
+
+	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
+		struct engine_ping p = e->pings[i];
+
+		if (p.token != in->token || !p.token)
+			continue;
+		e->pings[i].token = 0;
+		fill_pong(e, &p, in, &out);
+		p.done(p.arg, &out);
+		return;
+	}
+}
+
+static void on_relay_health(void *ctx, int region, const char *text)
+{
+	(void)ctx;
+	if (*text)
+		log_warn("relay %d says: %s", region, text);
+}
+
+/* ---- the host ---- */
+
+static void tell_host(struct engine *e, bool major)
+{
+	struct mesh_host h = {
+		.ips = e->facts.addrs.v,
+		.n_ips = e->facts.addrs.n,
+		.have4 = e->facts.has4,
+		.have6 = e->facts.has6,
+		.gateway = e->facts.gateway4,
+	};
+
+	mesh_host_changed(e->mesh, &h, major);
+}
+
+static bool read_facts(struct engine *e)
+{
+	struct host_facts now = { 0 };
+	int r = host_facts_read(e->n->cfg.tun_name, &now);
+	bool same = r == 0 && host_facts_eq(&now, &e->facts);
+
+	if (r < 0 || same) {
+		host_facts_done(&now);
+		return false;
+	}
+	host_facts_done(&e->facts);
+	e->facts = now;
+	return true;
+}
+
+static void on_host(struct ev_timer *t, mono now)
+{
+	struct engine *e = CONTAINER_OF(t, struct engine, host);
+
+	(void)now;
+	if (!read_facts(e))
+		return;
+	log_info("the host's network changed");
+	tell_host(e, true);
+	session_link_changed(e->n->session);
+	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
+}
+
+static void on_netmon(void *arg, unsigned what)
+{
+	struct engine *e = arg;
+
+	if (what & (NETMON_LINK | NETMON_ADDR | NETMON_ROUTE))
+		ev_timer_after(e->n->ev, &e->host, PLAN_DELAY_US);
+	if ((what & (NETMON_RULE | NETMON_NFT)) && e->router)
+		(void)!host_router_mend(e->router);
+}
+
+/* The sockets are bound when the interface is seen to be up; the probes can start then. */
+static void await_port(struct engine *e)
+{
+	if (e->bound)
+		return;
+	e->bound = mesh_port(e->mesh) != 0;
+	if (e->bound)
+		mesh_restun(e->mesh);
+	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
+}
+
+static void on_plan(struct ev_timer *t, mono now)
+{
+	struct engine *e = CONTAINER_OF(t, struct engine, plan);
+
+	(void)now;
+	engine_plan(e);
+	await_port(e);
+}
+
+/* ---- life ---- */
+
+static int start_mesh(struct engine *e)
+{
+	struct node *n = e->n;
+	struct mesh_cfg cfg = {
+		.ev = n->ev,
+		.resolver = n->resolver,
+		.tls = n->tls,
+		.node = node_prefs(n)->persist->node_key,
+		.disco = n->disco,
+		.port = n->cfg.port,
+		.no_mark = n->cfg.no_mark,
+		.hooks = { e, on_endpoints, on_netinfo, on_pong, NULL, on_relay_health, on_gone },
+	};
+	int r = tun_open(n->cfg.tun_name, &cfg.tun);
+
+	if (r < 0)
+		return log_ret(r, "cannot open the network interface %s", n->cfg.tun_name);
+	r = mesh_new(&cfg, &e->mesh);
+	return r < 0 ? log_ret(r, "cannot start the tunnel") : 0;
+}
+
+static void start_host(struct engine *e)
+{
+	struct node *n = e->n;
+	struct netmon_cfg mon = { .own_dev = n->cfg.tun_name,
+		                  .own_table = ROUTER_TABLE,
+		                  .changed = on_netmon,
+		                  .arg = e };
+	AUTO_FREE char *journal = str_fmt(
+		"%s/%s.router", n->cfg.state_dir ? n->cfg.state_dir : "/run", n->cfg.tun_name);
+	int r = host_router_new(journal, &e->router);
+
+	if (r < 0)
+		(void)log_ret(r, "cannot keep the host's routes");
+	r = netmon_new(n->ev, &mon, &e->mon);
+	if (r < 0)
+		(void)log_ret(r, "cannot watch the host's network");
+	(void)read_facts(e);
+}
+
+static void engine_free(struct engine *e)
+{
+	ev_timer_stop(e->n->ev, &e->plan);
+	ev_timer_stop(e->n->ev, &e->host);
+	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
+		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
+
+		if (e->pings[i].token)
+			e->pings[i].done(e->pings[i].arg, &out);
+	}
+	netmon_free(e->mon);
+	host_router_free(e->router);
+	mesh_free(e->mesh);
+	host_facts_done(&e->facts);
+	free(e);
+}
+
+int engine_start(struct node *n)
+{
+	struct engine *e = mem_new(struct engine);
+	int r;
+
+	e->n = n;
+	e->plan.fn = on_plan;
+	e->host.fn = on_host;
+	r = start_mesh(e);
+	if (r < 0) {
+		engine_free(e);
+		return r;
+	}
+	start_host(e);
+	n->engine = e;
+	tell_host(e, false);
+	mesh_control_connected(e->mesh, true);
+	engine_map(e, NULL);
+	engine_plan(e);
+	await_port(e);
+	return 0;
+}
+
+void engine_stop(struct node *n)
+{
+	if (n->engine)
+		engine_free(TAKE(n->engine));
+}
+
+void engine_apply(struct node *n, const struct netmap_delta *delta)
+{
+	if (!n->engine || !node_map(n))
+		return;
+	engine_map(n->engine, delta);
+	if (!delta || delta->what & NETMAP_SELF || delta->peers.n)
+		ev_timer_after(n->ev, &n->engine->plan, PLAN_DELAY_US);
+}

@@ -1,0 +1,48 @@
+#pragma once
+/*
+ * What runs while a node is up: the mesh engine, the host's routes and firewall,
+ * and the watch over the host's network. Told of the map and the preferences,
+ * it works out what should be true and has it made so.
+ */
+#include "host/facts.h"
+#include "host/router.h"
+#include "node/mesh.h"
+#include "node/node_priv.h"
+#include "platform/netmon.h"
+
+enum { ENGINE_PINGS_MAX = 64 };
+
+struct engine_ping {
+	uint64_t token; /* 0: free */
+	struct ip ip;
+	int64_t node_id;
+	bool tsmp;
+	void (*done)(void *arg, const struct engine_pong *pong);
+	void *arg;
+};
+
+struct engine {
+	struct node *n;
+	struct mesh *mesh;
+	struct host_router *router; /* NULL: not ours to change here */
+	struct netmon *mon;
+	struct host_facts facts;
+	struct ev_timer plan; /* the router's plan is to be made anew */
+	struct ev_timer host; /* the host's network is to be looked at */
+	bool live;
+	bool bound; /* the tunnel's sockets have their port */
+	uint64_t last_token;
+	struct engine_ping pings[ENGINE_PINGS_MAX];
+	struct mesh_endpoint endpoints[MESH_ENDPOINTS_MAX];
+	size_t n_endpoints;
+	/* what we report of our network; texts are kept here */
+	struct tc_netinfo netinfo;
+	bool has_netinfo;
+	struct tc_latency latency[2 * 64];
+	char latency_names[2 * 64][24];
+};
+
+/* Everything the map says, told to the mesh; delta NULL: all of it. */
+void engine_map(struct engine *e, const struct netmap_delta *delta);
+/* The host's addresses, routes and firewall as they should be. */
+void engine_plan(struct engine *e);

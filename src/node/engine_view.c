@@ -1,0 +1,215 @@
+/* What the engine shows: status, pings, metrics. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "node/engine.h"
+
+enum { ACTIVE_US = 120000000 };
+
+bool engine_is_live(const struct node *n)
+{
+	return n->engine && n->engine->live;
+}
+
+bool engine_has_tun(const struct node *n)
+{
+	(void)n;
+	return true; /* there is no other kind yet */
+}
+
+void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret)
+{
+	if (n->engine && n->engine->has_netinfo)
+		ret->netinfo = &n->engine->netinfo;
+}
+
+static wall wall_of(const struct node *n, mono t)
+{
+	if (t.us == 0 || t.us == MONO_NEVER.us)
+		return (wall){ 0 };
+	return (wall){ ev_wall(n->ev).us - mono_since(t, ev_now(n->ev)) };
+}
+
+void engine_peer(const struct node *n, const struct node_pub *key, struct engine_peer *ret)
+{
+	struct mesh_peer *p = n->engine ? mesh_peer(n->engine->mesh, key) : NULL;
+	struct mesh_peer_status s;
+
+	*ret = (struct engine_peer){ 0 };
+	if (!p)
+		return;
+	mesh_peer_status(n->engine->mesh, p, &s);
+	ret->in_magicsock = true;
+	ret->in_engine = s.in_engine;
+	ret->rx_bytes = s.rx_bytes;
+	ret->tx_bytes = s.tx_bytes;
+	ret->last_handshake = wall_of(n, s.last_handshake);
+	ret->last_write = wall_of(n, s.path.last_sent);
+	ret->active = s.path.last_sent.us &&
+	              mono_since(s.path.last_sent, ev_now(n->ev)) < ACTIVE_US;
+	if (!s.path.choice.udp || !s.path.choice.trusted)
+		return;
+	if (s.path.choice.via.vni) {
+		ret->relay_server = s.path.choice.via.addr;
+		ret->relay_vni = s.path.choice.via.vni;
+	} else {
+		ret->direct = s.path.choice.via.addr;
+	}
+}
+
+size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; n->engine && i < n->engine->n_endpoints && count < max; i++)
+		ret[count++] = n->engine->endpoints[i].addr;
+	return count;
+}
+
+int64_t engine_home_derp(const struct node *n)
+{
+	return n->engine ? n->engine->netinfo.preferred_derp : 0;
+}
+
+void engine_restun(struct node *n)
+{
+	if (n->engine)
+		mesh_restun(n->engine->mesh);
+}
+
+/* ---- capabilities ---- */
+
+static void put_cap(void *ctx, const struct filter_cap *c)
+{
+	js_wr_key_span(ctx, c->name);
+	js_wr_raw(ctx, c->values);
+}
+
+void engine_write_caps(const struct node *n, struct js_wr *w, const struct tc_node *peer)
+{
+	const struct netmap *m = node_map(n);
+	const struct filter *f = n->engine ? mesh_filter(n->engine->mesh) : NULL;
+
+	js_wr_open(w, JS_OBJECT);
+	if (f && m && peer->addresses.n && m->self->addresses.n)
+		filter_caps(f, &peer->addresses.v[0].ip, &m->self->addresses.v[0].ip, put_cap, w);
+	js_wr_close(w, JS_OBJECT);
+}
+
+/* ---- pings ---- */
+
+static struct engine_ping *free_ping(struct engine *e)
+{
+	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++)
+		if (!e->pings[i].token)
+			return &e->pings[i];
+	return NULL;
+}
+
+static struct netmap_peer *owner_of(const struct node *n, const struct ip *ip)
+{
+	const struct netmap *m = node_map(n);
+	struct netmap_peer *p = m ? netmap_peer_by_ip(m, ip) : NULL;
+	struct mesh_peer *route = m && !p && n->engine ? mesh_route(n->engine->mesh, ip) : NULL;
+
+	return p || !route ? p : netmap_peer_by_key(m, mesh_peer_key(route));
+}
+
+/* Negative, and why in words: no ping was sent. */
+static int start_ping(struct node *n, const struct engine_ping *q, const char *type, size_t size,
+                      struct netmap_peer *peer, char *err, size_t cap)
+{
+	struct engine_ping *slot = n->engine ? free_ping(n->engine) : NULL;
+	bool tsmp = strcmp(type, "TSMP") == 0;
+	int r;
+
+	if (!n->engine || !peer || !slot) {
+		(void)snprintf(err, cap, "%s",
+		               !n->engine ? "not running"
+		               : !peer    ? "no matching peer"
+		                          : "too many pings");
+		return ERR_UNKNOWN;
+	}
+	if (!tsmp && strcmp(type, "disco") != 0) {
+		(void)snprintf(err, cap, "ping type %s is not offered here", type);
+		return ERR_VERSION;
+	}
+	*slot = *q;
+	slot->token = ++n->engine->last_token;
+	slot->tsmp = tsmp;
+	slot->node_id = peer->node->id;
+	r = mesh_ping(n->engine->mesh, &peer->node->key, tsmp ? MESH_PING_TSMP : MESH_PING_DISCO,
+	              slot->token, size);
+	if (r < 0) {
+		slot->token = 0;
+		(void)snprintf(err, cap, "%s", err_text(r));
+	}
+	return r;
+}
+
+void engine_ping(struct node *n, const struct ip *ip, const char *type, size_t size,
+                 void (*done)(void *arg, const struct engine_pong *pong), void *arg)
+{
+	struct engine_ping q = { .ip = *ip, .done = done, .arg = arg };
+	struct engine_pong out = { .ip = *ip };
+	const struct netmap *m = node_map(n);
+	char text[IP_TEXT_MAX];
+
+	if (m && netmap_self_has_ip(m, ip)) {
+		out.is_local = true;
+		(void)snprintf(out.err, sizeof(out.err), "%s is local Tailscale IP",
+		               ip_text(ip, text));
+		done(arg, &out);
+	} else if (start_ping(n, &q, type, size, owner_of(n, ip), out.err, sizeof(out.err)) < 0) {
+		done(arg, &out);
+	}
+}
+
+void engine_write_pong(struct js_wr *w, const struct engine_pong *p)
+{
+	char text[ADDR_TEXT_MAX], relay[ADDR_TEXT_MAX + 24] = "";
+
+	if (addr_is_set(&p->relay_server))
+		(void)snprintf(relay, sizeof(relay), "%s:vni:%u", addr_text(&p->relay_server, text),
+		               p->relay_vni);
+	js_wr_open(w, JS_OBJECT);
+	js_wr_kv_str(w, "IP", ip_text(&p->ip, text));
+	js_wr_kv_str(w, "NodeIP", ip_is_zero(&p->node_ip) ? "" : ip_text(&p->node_ip, text));
+	js_wr_kv_str(w, "NodeName", p->node_name);
+	js_wr_kv_str(w, "Err", p->err);
+	js_wr_key(w, "LatencySeconds");
+	js_wr_double(w, p->latency_s);
+	js_wr_kv_str(w, "Endpoint", addr_is_set(&p->endpoint) ? addr_text(&p->endpoint, text) : "");
+	js_wr_kv_str(w, "PeerRelay", relay);
+	js_wr_kv_int(w, "DERPRegionID", p->derp_region);
+	js_wr_kv_str(w, "DERPRegionCode", p->derp_code);
+	if (p->peerapi_port)
+		js_wr_kv_int(w, "PeerAPIPort", p->peerapi_port);
+	if (p->is_local)
+		js_wr_kv_bool(w, "IsLocalIP", true);
+	js_wr_close(w, JS_OBJECT);
+}
+
+/* ---- metrics ---- */
+
+void engine_write_metrics(const struct node *n, struct buf *out)
+{
+	const struct prefs *p = node_prefs(n);
+	size_t routes = 0;
+
+	for (size_t i = 0; i < p->advertise_routes.n; i++)
+		routes += !prefix_is_default(&p->advertise_routes.v[i]);
+	buf_fmt(out,
+	        "# TYPE tailscaled_advertised_routes gauge\n"
+	        "# HELP tailscaled_advertised_routes Number of advertised network routes (e.g. by "
+	        "a subnet router)\n"
+	        "tailscaled_advertised_routes %zu\n",
+	        routes);
+	buf_fmt(out,
+	        "# TYPE tailscaled_home_derp_region_id gauge\n"
+	        "# HELP tailscaled_home_derp_region_id DERP region ID of the node's home relay "
+	        "server\n"
+	        "tailscaled_home_derp_region_id %lld\n",
+	        (long long)engine_home_derp(n));
+}
