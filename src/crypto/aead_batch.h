@@ -8,7 +8,7 @@
  * it lays the blocks of all messages end to end, so that no vector is half
  * empty, and runs Poly1305 with a message in each lane.
  *
- * Backends, the fastest on this CPU is picked once, at the first call:
+ * Backends; the fastest on this CPU is picked once, at the first call:
  *	avx2		our own, x86 with AVX2
  *	ipsec-mb	intel-ipsec-mb, if it is installed; asked on AVX-512 CPUs
  *	evp		libcrypto, everywhere
@@ -54,7 +54,7 @@ size_t aead_batch_open(struct aead_key *key, struct aead_msg *msgs, size_t n);
 /* The backend in use by name; for logs. Call early: picking measures for about a millisecond. */
 const char *aead_batch_pick(void);
 
-/* For tests and measurements: NULL if this machine or build does not have it. */
+/* For tests and measurements, of one thread: NULL if this machine or build does not have it. */
 const struct aead_backend *aead_backend_named(const char *name);
 void aead_key_init_with(struct aead_key *key, const struct aead_backend *backend,
                         const uint8_t k[static AEAD_KEY]);
