@@ -295,6 +295,14 @@ static void interface_changed(void *arg)
 	datapath_drain(d);
 }
 
+/* Answers may have to leave by another way: the next packet in says from where. */
+static void rerouted(void *arg)
+{
+	struct datapath *d = arg;
+
+	wg_forget_locals(d->dev);
+}
+
 static void interface_gone(void *arg)
 {
 	struct datapath *d = arg;
@@ -310,7 +318,7 @@ _Static_assert((int)TX_SLAB >= (int)TX_SLOT_MAX, "the largest packet fits");
 int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
 {
 	struct datapath *d = mem_new(struct datapath);
-	struct tun_watch watch = { interface_changed, interface_gone, d };
+	struct tun_watch watch = { interface_changed, interface_gone, rerouted, d };
 
 	*d = (struct datapath){ .ev = cfg->ev,
 		                .tun = cfg->tun,

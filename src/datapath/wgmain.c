@@ -231,6 +231,17 @@ static int give_rights_away(void)
 	return r;
 }
 
+static void read_disabled(struct datapath_cfg *cfg)
+{
+	struct span rest = span_str(getenv("FAIRLEAD_DISABLE")), word;
+
+	while (rest.p && span_cut(&rest, ',', &word)) {
+		cfg->no_udp_gso |= span_is(word, "udp-gso");
+		cfg->no_udp_gro |= span_is(word, "udp-gro");
+		cfg->no_tun_join |= span_is(word, "tun-gro");
+	}
+}
+
 static int set_up(struct program *p, struct tun *tun, int uapi_fd)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
@@ -246,6 +257,7 @@ static int set_up(struct program *p, struct tun *tun, int uapi_fd)
 		                    .tun = tun,
 		                    .dev = wg_device_new(&wg),
 		                    .hooks = { .ctx = p, .gone = stop } };
+	read_disabled(&cfg);
 	int r = datapath_new(&cfg, &p->dp);
 
 	if (r == 0)

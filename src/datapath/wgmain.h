@@ -9,5 +9,7 @@
  * WG_PROCESS_FOREGROUND=1	as -f
  * WG_TUN_FD, WG_UAPI_FD	descriptors opened by whoever starts it
  * LOG_LEVEL		verbose or debug, error, silent
+ * FAIRLEAD_DISABLE	for machines where one is broken, a list with commas:
+ *			udp-gso, udp-gro, tun-gro
  */
 int wg_main(int argc, char **argv);

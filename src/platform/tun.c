@@ -328,6 +328,12 @@ static void link_message(struct tun *t, const struct nlmsghdr *msg)
 	t->watch.changed(t->watch.arg);
 }
 
+static bool is_about_routes(uint16_t type)
+{
+	return type == RTM_NEWADDR || type == RTM_DELADDR || type == RTM_NEWROUTE ||
+	       type == RTM_DELROUTE;
+}
+
 static void link_events(struct ev_io *io, unsigned events)
 {
 	struct tun *t = CONTAINER_OF(io, struct tun, link_io);
@@ -342,16 +348,23 @@ static void link_events(struct ev_io *io, unsigned events)
 		return;
 	}
 
+	bool rerouted = false;
 	int left = (int)n;
 
 	for (const struct nlmsghdr *m = (const void *)buf; mnl_nlmsg_ok(m, left);
-	     m = mnl_nlmsg_next(m, &left))
+	     m = mnl_nlmsg_next(m, &left)) {
+		rerouted |= is_about_routes(m->nlmsg_type);
 		link_message(t, m);
+	}
+	if (rerouted)
+		t->watch.rerouted(t->watch.arg);
 }
 
 int tun_watch(struct tun *t, struct ev *ev, const struct tun_watch *w)
 {
-	struct sockaddr_nl name = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl name = { .nl_family = AF_NETLINK,
+		                    .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
+		                                 RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE };
 
 	t->watch = *w;
 	t->ev = ev;

@@ -57,6 +57,9 @@ NODISCARD int tun_write(struct tun *t, const struct iovec *iov, int n);
 struct tun_watch {
 	void (*changed)(void *arg);
 	void (*gone)(void *arg);
+	/* Addresses or routes of the machine changed: what was true of a source may not be any
+	 * more. */
+	void (*rerouted)(void *arg);
 	void *arg;
 };
 NODISCARD int tun_watch(struct tun *t, struct ev *ev, const struct tun_watch *w);

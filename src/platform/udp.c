@@ -329,10 +329,14 @@ static void put_control(struct msghdr *m, int level, int type, const void *data,
 	m->msg_controllen += CMSG_SPACE(n);
 }
 
+/*
+ * The interface is named only where the address means nothing without it: it
+ * would win over the routes, also when those have changed.
+ */
 static void put_source(struct msghdr *m, const struct udp_frame *f, bool v6)
 {
-	struct in_pktinfo i4 = { .ipi_ifindex = (int)f->ifindex };
-	struct in6_pktinfo i6 = { .ipi6_ifindex = f->ifindex };
+	struct in_pktinfo i4 = { 0 };
+	struct in6_pktinfo i6 = { .ipi6_ifindex = ip_is_link_local(&f->local) ? f->ifindex : 0 };
 
 	if (v6) {
 		memcpy(&i6.ipi6_addr, f->local.b, 16);

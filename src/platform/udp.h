@@ -63,7 +63,7 @@ struct udp_frame {
 	bool cut;     /* received: the datagram was longer than the slot */
 	struct addr remote;
 	struct ip local;  /* all zero: not known, or for the kernel to choose */
-	uint32_t ifindex; /* with local */
+	uint32_t ifindex; /* where it came in; sending, for a link-local `local` */
 };
 
 /*

@@ -365,6 +365,34 @@ def _():
         check(t.left.ping() and t.right.ping(), 'after')
 
 
+@test('answers come from the address that was asked, and from another when that one is gone')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, initiator=1)
+        asked = {4: '192.168.77.21', 6: 'fd00:77::21'}
+        for family, mask in ((4, 24), (6, 64)):
+            lab.address(t.left.ns, 'wire', f'{asked[family]}/{mask}')
+            shown = f'[{asked[6]}]:{PORT}' if family == 6 else f'{asked[4]}:{PORT}'
+            t.right.set('peer', t.left.public, 'endpoint', shown)
+            check(t.right.ping(count=3), f'asked at {shown}')
+            check(shown in t.right.shown('endpoints'), t.right.shown('endpoints'))
+            lab.ip(t.left.ns, 'address', 'del', f'{asked[family]}/{mask}', 'dev', 'wire')
+            check(t.left.ping(count=2), f'without {shown}')
+            check(shown not in t.right.shown('endpoints'), t.right.shown('endpoints'))
+
+
+@test('without any segmentation the tunnel still carries everything')
+def _():
+    with Lab('tun') as lab:
+        os.environ['FAIRLEAD_DISABLE'] = 'udp-gso,udp-gro,tun-gro'
+        try:
+            t = Tunnel(lab)
+        finally:
+            del os.environ['FAIRLEAD_DISABLE']
+        transfer(t.left, t.right, 20 << 20, 4)
+        transfer(t.right, t.left, 20 << 20, 6)
+
+
 @test('a sender is told when there is no peer, in both families')
 def _():
     with Lab('tun') as lab:
