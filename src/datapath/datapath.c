@@ -232,6 +232,23 @@ static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 	return r;
 }
 
+static int come_up(struct datapath *d)
+{
+	int r = open_sockets(d, wg_listen_port(d->dev), wg_fwmark(d->dev));
+
+	if (r < 0)
+		return log_ret(r, "cannot open UDP port %u", wg_listen_port(d->dev));
+	wg_set_bound_port(d->dev, udp_port(d->udp));
+	if (!d->probed && !d->no_tun_join) {
+		tun_probe_writes(d->tun);
+		d->probed = true;
+		d->join_kinds = tun_caps(d->tun);
+	}
+	wg_up(d->dev, d->now);
+	log_info("interface up, port %u", udp_port(d->udp));
+	return 0;
+}
+
 static bool wants_other_port(const struct datapath *d, const struct wg_change *c)
 {
 	return (c->set & WG_SET_LISTEN_PORT) &&
@@ -254,29 +271,14 @@ int datapath_apply(struct datapath *d, const struct wg_change *c)
 		r = wg_apply(d->dev, d->now, c);
 	if (d->udp)
 		wg_set_bound_port(d->dev, udp_port(d->udp));
+	/* The port that could not be had when the interface came up may be free now, or another. */
+	else if (r == 0 && tun_is_up(d->tun))
+		r = come_up(d);
 	datapath_drain(d);
 	return r;
 }
 
 /* ---- the interface ------------------------------------------------------------------- */
-
-static void come_up(struct datapath *d)
-{
-	int r = open_sockets(d, wg_listen_port(d->dev), wg_fwmark(d->dev));
-
-	if (r < 0) {
-		log_ret(r, "cannot open UDP port %u", wg_listen_port(d->dev));
-		return;
-	}
-	wg_set_bound_port(d->dev, udp_port(d->udp));
-	if (!d->probed && !d->no_tun_join) {
-		tun_probe_writes(d->tun);
-		d->probed = true;
-		d->join_kinds = tun_caps(d->tun);
-	}
-	wg_up(d->dev, d->now);
-	log_info("interface up, port %u", udp_port(d->udp));
-}
 
 static void interface_changed(void *arg)
 {
@@ -286,7 +288,7 @@ static void interface_changed(void *arg)
 	d->now = ev_tick(d->ev);
 	d->mtu = tun_mtu(d->tun);
 	if (up && !wg_is_up(d->dev)) {
-		come_up(d);
+		(void)come_up(d);
 	} else if (!up && wg_is_up(d->dev)) {
 		wg_down(d->dev, d->now);
 		close_sockets(d);

@@ -55,6 +55,11 @@ static void add(struct datapath *d, uint8_t *at, size_t n)
 	struct tx *t = &d->tx;
 	size_t padded = wg_padded_len(n, d->mtu);
 
+	/* An interface may be given an MTU that no datagram can carry. */
+	if (padded + WG_DATA_OVERHEAD > UDP_FRAME_MAX) {
+		wg_drop(d->dev, WG_DROP_SEND_FAILED, 1);
+		return;
+	}
 	memset(at + n, 0, padded - n);
 	t->msgs[t->n] = (struct aead_msg){ .p = at, .n = (uint32_t)padded };
 	t->plain[t->n++] = (uint32_t)n;

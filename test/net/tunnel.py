@@ -439,6 +439,12 @@ def _():
         blocker.bind(('0.0.0.0', 5555))
         check('errno=-98' in uapi(t.left.ifname, 'set=1\nlisten_port=5555\n\n'), 'port in use not told')
         check(t.left.ping(), 'after')
+        t.left.lab.ip(t.left.ns, 'link', 'set', t.left.ifname, 'down')
+        t.left.set('listen-port', '5555')
+        t.left.lab.ip(t.left.ns, 'link', 'set', t.left.ifname, 'up')
+        check(t.left.set('fwmark', '7', ok=False).returncode != 0, 'a port that is in use is told when it is needed')
+        t.left.set('listen-port', '5556')
+        check(t.left.ping(wait=5), 'with a free port')
 
 
 @test('wg-quick brings an interface of ours up and down')
