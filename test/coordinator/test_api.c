@@ -145,8 +145,8 @@ static void every_entry_asks_for_a_key_as_the_table_says(void)
 	char path[128];
 	static const char *const bad[] = {
 		"", "Bearer ", "Bearer x", "Basic abc",
-		"Bearer hskey-api-AAAAAAAAAAAA-"
-		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		("Bearer hskey-api-AAAAAAAAAAAA-"
+		 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	};
 
 	setup(&w);

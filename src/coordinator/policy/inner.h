@@ -146,6 +146,10 @@ static inline bool prefix_is_subnet(const struct prefix *p)
 	return p->bits != 0;
 }
 
+/* users.c */
+void engine_free_users(struct pol_engine *e);
+/* engine.c: the users changed, so what every node is may be different. */
+void engine_judge_again(struct pol_engine *e);
 /* Selectors were added to the policy from this index on: what they mean is looked up. */
 void engine_new_sels(struct pol_engine *e, size_t first);
 /* sets.c */

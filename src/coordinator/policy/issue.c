@@ -26,6 +26,9 @@ void policy_issues_done(struct policy_issues *all)
 }
 
 static void add(struct policy_issues *all, size_t at, enum policy_code code, bool warning,
+                const char *fmt, va_list ap) PRINTF(5, 0);
+
+static void add(struct policy_issues *all, size_t at, enum policy_code code, bool warning,
                 const char *fmt, va_list ap)
 {
 	AUTO_DONE(buf) struct buf text = { .max = 2048 };

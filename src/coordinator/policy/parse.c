@@ -212,6 +212,33 @@ static void in_turn(struct px *x, const struct js *v, void (*read)(struct px *, 
 		read(x, v);
 }
 
+static void unused(struct px *x, size_t at, struct span name)
+{
+	policy_warning(x->issues, at, POLICY_UNUSED, "\"%.*s\" is not used", SPAN_FMT(name));
+}
+
+/* Most often a name that was mistyped somewhere else. */
+static void warn_unused(struct px *x)
+{
+	const struct policy *p = x->p;
+
+	for (size_t i = 0; i < p->groups.n; i++)
+		if (!p->groups.v[i].used)
+			unused(x, p->groups.v[i].at, p->groups.v[i].name);
+	for (size_t i = 0; i < p->n_hosts; i++)
+		if (!p->hosts[i].used)
+			unused(x, p->hosts[i].at, p->hosts[i].name);
+	for (size_t i = 0; i < p->ipsets.n; i++)
+		if (!p->ipsets.v[i].used)
+			unused(x, p->ipsets.v[i].at, p->ipsets.v[i].name);
+	for (size_t i = 0; i < p->n_tags; i++)
+		if (!p->tags[i].used)
+			unused(x, p->tags[i].at, p->tags[i].name);
+	for (size_t i = 0; i < p->postures.n; i++)
+		if (!p->postures.v[i].used)
+			unused(x, p->postures.v[i].at, p->postures.v[i].name);
+}
+
 /* Without any rule section everything inside the tailnet is allowed: "*" to "*". */
 static void allow_all(struct px *x)
 {
@@ -245,6 +272,7 @@ static void read_policy(struct px *x)
 	in_turn(x, s.ssh_tests, px_ssh_tests);
 	if (!s.acls && !s.grants)
 		allow_all(x);
+	warn_unused(x);
 }
 
 /* ---- text to tree ---- */
