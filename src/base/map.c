@@ -108,8 +108,11 @@ struct map_node *map_again(const struct map_node *n)
 
 void map_insert(struct map *m, struct map_node *n, uint64_t hash)
 {
+	/* Here and not in map_remove, so that a walk may remove what it passes. */
 	if (m->n > m->mask)
 		resize(m, (m->mask + 1) * 2);
+	else if (m->mask + 1 > SLOTS_MIN && m->n < (m->mask + 1) / 8)
+		resize(m, (m->mask + 1) / 2);
 	n->hash = hash;
 	n->next = m->slots[hash & m->mask];
 	m->slots[hash & m->mask] = n;
@@ -126,8 +129,6 @@ void map_remove(struct map *m, struct map_node *n)
 	*at = n->next;
 	n->next = NULL;
 	m->n--;
-	if (m->mask + 1 > SLOTS_MIN && m->n < (m->mask + 1) / 8)
-		resize(m, (m->mask + 1) / 2);
 }
 
 static struct map_node *first_from(const struct map *m, size_t slot)

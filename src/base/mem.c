@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,13 @@ void *mem_zalloc(size_t count, size_t size)
 void *mem_grow(void *p, size_t count, size_t size)
 {
 	return check(reallocarray(p, count ? count : 1, size ? size : 1));
+}
+
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }
 
 void *mem_dup(const void *p, size_t n)

@@ -17,6 +17,8 @@ void *mem_alloc(size_t n);
 void *mem_zalloc(size_t count, size_t size);
 /* New contents beyond the old size are not set. */
 void *mem_grow(void *p, size_t count, size_t size);
+/* After something large is gone: what the allocator holds of it goes back to the system. */
+void mem_trim(void);
 void *mem_dup(const void *p, size_t n);
 char *str_dup(const char *s); /* NULL gives NULL */
 char *str_fmt(const char *fmt, ...) PRINTF(1, 2);

@@ -4,14 +4,21 @@
 
 #include "base/err.h"
 
+/* A configuration this large is an exception, and its many small pieces lie everywhere. */
+enum { LARGE = 1000 };
+
 void wg_change_done(struct wg_change *c)
 {
+	bool large = c->peers.n >= LARGE;
+
 	vec_each(struct wg_peer_change *, p, &c->peers) {
 		psk_wipe(&p->psk);
 		vec_done(&p->ips);
 	}
 	vec_done(&c->peers);
 	explicit_bzero(c, sizeof(*c));
+	if (large)
+		mem_trim();
 }
 
 /* A vector of secrets may not be grown by realloc: the old copy would stay behind. */
@@ -63,12 +70,16 @@ int wg_change_check(const struct wg_change *c)
 
 void wg_info_done(struct wg_info *i)
 {
+	bool large = i->peers.n >= LARGE;
+
 	vec_each(struct wg_peer_info *, p, &i->peers) {
 		psk_wipe(&p->psk);
 		vec_done(&p->ips);
 	}
 	vec_done(&i->peers);
 	explicit_bzero(i, sizeof(*i));
+	if (large)
+		mem_trim();
 }
 
 struct wg_peer_info *wg_info_add_peer(struct wg_info *i, const struct node_pub *key)

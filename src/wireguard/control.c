@@ -22,13 +22,27 @@ static bool all_loaded(struct wg_device *dev, mono now)
 	return mono_before(now, dev->loaded_until);
 }
 
+/* Who is counted: the address, or the mesh's number where many come by one relay. */
+static struct ip source_of(const struct wg_path *from)
+{
+	struct ip source = from->remote.ip;
+
+	if (from->relay) {
+		source = (struct ip){ { 0 } };
+		put_be32(source.b, from->relay);
+	}
+	return source;
+}
+
 /*
  * Must this source prove its address? It must if it alone sends too much; that
  * is its own affair and does not count against the others.
  */
 static bool under_load(struct wg_device *dev, mono now, const struct wg_path *from)
 {
-	if (!wg_ratelimit_allow(&dev->by_source, now, &from->remote.ip))
+	struct ip source = source_of(from);
+
+	if (!wg_ratelimit_allow(&dev->by_source, now, &source))
 		return true;
 	return all_loaded(dev, now);
 }
@@ -61,7 +75,10 @@ static bool admitted(struct wg_device *dev, mono now, const struct wg_path *from
 		reply_cookie(dev, now, from, msg);
 		return false;
 	}
-	if (!wg_ratelimit_allow(&dev->proven, now, &from->remote.ip)) {
+
+	struct ip source = source_of(from);
+
+	if (!wg_ratelimit_allow(&dev->proven, now, &source)) {
 		wg_drop(dev, WG_DROP_RATE, 1);
 		return false;
 	}
@@ -98,9 +115,9 @@ static enum wg_drop read_initiation(struct wg_device *dev, mono now,
 
 	if (!ss || wg_initiation_finish(ret_hs, ss, msg, stamp) < 0)
 		return WG_DROP_HANDSHAKE_AUTH;
-	if (memcmp(stamp, p->stamp_in, WG_STAMP_LEN) <= 0)
+	if (memcmp(stamp, p->contact->stamp_in, WG_STAMP_LEN) <= 0)
 		return WG_DROP_STALE_STAMP;
-	if (mono_since(p->initiation_in, now) < WG_FLOOD_US)
+	if (mono_since(p->contact->initiation_in, now) < WG_FLOOD_US)
 		return WG_DROP_FLOOD;
 	*ret_peer = p;
 	return WG_DROP_MAX;
@@ -121,8 +138,8 @@ static void recv_initiation(struct wg_device *dev, mono now, const struct wg_pat
 	wg_peer_drop_pending(dev, p);
 	p->pending = mem_new(struct wg_pending);
 	p->pending->hs = hs;
-	memcpy(p->stamp_in, stamp, WG_STAMP_LEN);
-	p->initiation_in = now;
+	memcpy(p->contact->stamp_in, stamp, WG_STAMP_LEN);
+	p->contact->initiation_in = now;
 	wg_peer_heard(dev, p, from);
 	note_received(dev, p, now, sizeof(*msg));
 	wg_peer_want(dev, p, WG_WANT_RESPONSE);
@@ -141,7 +158,7 @@ static void recv_response(struct wg_device *dev, mono now, const struct wg_path 
 
 	struct wg_peer *p = index->peer;
 
-	if (wg_response_consume(&p->pending->hs, &dev->id, &p->psk, msg) < 0) {
+	if (wg_response_consume(&p->pending->hs, &dev->id, wg_peer_psk(p), msg) < 0) {
 		wg_drop(dev, WG_DROP_HANDSHAKE_AUTH, 1);
 		return;
 	}
@@ -167,7 +184,8 @@ static void recv_cookie(struct wg_device *dev, mono now, const struct wg_cookie_
 		return;
 	}
 
-	int r = wg_cookie_take(&index->peer->jar, now, &index->peer->key, msg);
+	struct wg_peer *p = index->peer;
+	int r = wg_cookie_take(&wg_peer_contact(p)->jar, now, &p->key, msg);
 
 	if (r < 0)
 		wg_drop(dev, r == ERR_AUTH ? WG_DROP_COOKIE_AUTH : WG_DROP_COOKIE_UNASKED, 1);

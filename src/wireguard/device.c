@@ -115,7 +115,8 @@ static void set_identity(struct wg_device *dev, mono now, const struct node_priv
 
 		if (!p)
 			continue;
-		p->ss_state = WG_SS_UNKNOWN;
+		if (p->contact)
+			p->contact->ss_state = WG_SS_UNKNOWN;
 		wg_peer_drop_pending(dev, p);
 		wg_peer_expire(p);
 		wg_peer_flush(dev, p, now);
@@ -161,7 +162,7 @@ static void apply_peer(struct wg_device *dev, mono now, const struct wg_peer_cha
 		p = wg_peer_new(dev, &c->key);
 	}
 	if (c->set & WG_PEER_SET_PSK)
-		p->psk = c->psk;
+		wg_peer_set_psk(p, &c->psk);
 	if (c->set & WG_PEER_SET_ENDPOINT)
 		dev->policy->configured(dev->policy_ctx, p, &c->endpoint);
 	set_prefixes(dev, p, c);
@@ -231,7 +232,7 @@ static void describe_peer(const struct wg_device *dev, const struct wg_peer *p, 
 	struct prefix prefix;
 	uint32_t at = 0;
 
-	i->psk = p->psk;
+	i->psk = *wg_peer_psk(p);
 	i->keepalive_s = p->timers.persistent_s;
 	i->rx_bytes = p->rx_bytes;
 	i->tx_bytes = p->tx_bytes;

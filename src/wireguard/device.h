@@ -178,6 +178,7 @@ uint64_t wg_peer_tx_bytes(const struct wg_peer *p);
 void wg_want_session(struct wg_device *dev, mono now, struct wg_peer *p);
 /* For a mesh: one word of the caller's beside each peer; NULL in a new peer. */
 void *wg_peer_user(const struct wg_peer *p);
+/* p NULL: nothing; a configuration may name our own key, and there is no peer then. */
 void wg_peer_set_user(struct wg_peer *p, void *user);
 
 /* ---- data out ------------------------------------------------------------ */

@@ -58,7 +58,8 @@ static bool do_initiation(struct wg_device *dev, struct wg_peer *p, mono now, wa
 	if (wg_peer_path(dev, p, &path)) {
 		if (!create_initiation(dev, p, wall_now))
 			return false;
-		wg_cookie_sign(&p->jar, now, &p->key, (uint8_t *)msg, sizeof(*msg));
+		wg_cookie_sign(&wg_peer_contact(p)->jar, now, &p->key, (uint8_t *)msg,
+		               sizeof(*msg));
 		sent = send_to(dev, p, msg, sizeof(*msg), WG_HANDSHAKE_TOS, ret);
 	} else {
 		wg_drop(dev, WG_DROP_NO_ENDPOINT, 1);
@@ -82,13 +83,13 @@ static bool do_response(struct wg_device *dev, struct wg_peer *p, mono now, stru
 	p->handshake_sent = now;
 	rand_fill(&dev->rand, ephemeral, sizeof(ephemeral));
 	number = wg_index_new(dev, &p->pending->index, p);
-	r = wg_response_create(&p->pending->hs, &p->key, &p->psk, ephemeral, number, msg);
+	r = wg_response_create(&p->pending->hs, &p->key, wg_peer_psk(p), ephemeral, number, msg);
 	explicit_bzero(ephemeral, sizeof(ephemeral));
 	if (r < 0) {
 		wg_peer_drop_pending(dev, p);
 		return false;
 	}
-	wg_cookie_sign(&p->jar, now, &p->key, (uint8_t *)msg, sizeof(*msg));
+	wg_cookie_sign(&wg_peer_contact(p)->jar, now, &p->key, (uint8_t *)msg, sizeof(*msg));
 	wg_peer_begin_session(dev, p, now);
 	note_sent(p, now);
 	return send_to(dev, p, msg, sizeof(*msg), WG_HANDSHAKE_TOS, ret);

@@ -225,12 +225,45 @@ const uint8_t *wg_peer_static_static(struct wg_device *dev, struct wg_peer *p)
 {
 	if (!dev->id.set)
 		return NULL;
-	if (p->ss_state == WG_SS_UNKNOWN) {
-		int r = wg_static_static(&dev->id, &p->key, p->static_static);
 
-		p->ss_state = r < 0 ? WG_SS_BAD : WG_SS_GOOD;
+	struct wg_contact *c = wg_peer_contact(p);
+
+	if (c->ss_state == WG_SS_UNKNOWN) {
+		int r = wg_static_static(&dev->id, &p->key, c->static_static);
+
+		c->ss_state = r < 0 ? WG_SS_BAD : WG_SS_GOOD;
 	}
-	return p->ss_state == WG_SS_GOOD ? p->static_static : NULL;
+	return c->ss_state == WG_SS_GOOD ? c->static_static : NULL;
+}
+
+struct wg_contact *wg_peer_contact(struct wg_peer *p)
+{
+	if (!p->contact) {
+		p->contact = mem_new(struct wg_contact);
+		p->contact->initiation_in = LONG_AGO;
+	}
+	return p->contact;
+}
+
+const struct psk *wg_peer_psk(const struct wg_peer *p)
+{
+	static const struct psk none;
+
+	return p->psk ? p->psk : &none;
+}
+
+static void drop_secret(void *at, size_t n)
+{
+	if (at)
+		explicit_bzero(at, n);
+	free(at);
+}
+
+void wg_peer_set_psk(struct wg_peer *p, const struct psk *psk)
+{
+	drop_secret(TAKE(p->psk), sizeof(*p->psk));
+	if (!ct_is_zero(psk, sizeof(*psk)))
+		p->psk = mem_dup(psk, sizeof(*psk));
 }
 
 /* ---- staged packets ------------------------------------------------------ */
@@ -306,7 +339,7 @@ struct wg_peer *wg_peer_new(struct wg_device *dev, const struct node_pub *key)
 	p->key = *key;
 	p->generation = ++dev->generation;
 	p->stamp_out_ns = dev->stamp_floor_ns;
-	p->handshake_sent = p->initiation_in = LONG_AGO;
+	p->handshake_sent = LONG_AGO;
 	p->handshake_done = MONO_NEVER;
 	p->staged_end = &p->staged;
 	wg_timers_init(&p->timers);
@@ -342,7 +375,8 @@ void wg_peer_free(struct wg_device *dev, struct wg_peer *p)
 	if (p->stamp_out_ns > dev->stamp_floor_ns)
 		dev->stamp_floor_ns = p->stamp_out_ns;
 	vec_push(&dev->free_slots, p->slot);
-	explicit_bzero(p, sizeof(*p));
+	drop_secret(p->psk, sizeof(*p->psk));
+	drop_secret(p->contact, sizeof(*p->contact));
 	free(p);
 }
 
@@ -407,5 +441,6 @@ void *wg_peer_user(const struct wg_peer *p)
 
 void wg_peer_set_user(struct wg_peer *p, void *user)
 {
-	p->user = user;
+	if (p)
+		p->user = user;
 }

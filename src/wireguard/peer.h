@@ -63,30 +63,34 @@ struct wg_pending {
 	struct wg_handshake hs;
 };
 
+/* What a peer needs once a handshake with it was tried, by either side. */
+struct wg_contact {
+	/* DH of both static keys, worked out when first needed. */
+	enum { WG_SS_UNKNOWN, WG_SS_GOOD, WG_SS_BAD } ss_state;
+	uint8_t static_static[32];
+	uint8_t stamp_in[WG_STAMP_LEN]; /* of the newest initiation accepted */
+	mono initiation_in;             /* when that was */
+	struct wg_cookie_jar jar;
+};
+
 /*
- * About 500 bytes while nothing was ever said to the peer; sessions and
- * handshakes are separate and come when needed.
+ * About 350 bytes while nothing was ever said to the peer; what handshakes and
+ * sessions need is separate and comes with them.
  */
 struct wg_peer {
 	struct map_node by_key;
 	struct node_pub key;
 	uint32_t slot, generation;
 	struct lpm_owner prefixes;
-	struct psk psk;
+	struct psk *psk; /* NULL: none */
 	void *user;
 
-	/* DH of both static keys, worked out when first needed. */
-	enum { WG_SS_UNKNOWN, WG_SS_GOOD, WG_SS_BAD } ss_state;
-	uint8_t static_static[32];
-
+	struct wg_contact *contact;
 	struct wg_pending *pending;
 	struct wg_keypair *next, *current, *previous;
-	uint8_t stamp_in[WG_STAMP_LEN]; /* of the newest initiation accepted */
-	int64_t stamp_out_ns;           /* of the newest initiation sent */
-	mono initiation_in;             /* when the last one was accepted */
-	mono handshake_sent;            /* last initiation or response */
-	mono handshake_done;            /* MONO_NEVER: never */
-	struct wg_cookie_jar jar;
+	int64_t stamp_out_ns; /* of the newest initiation sent */
+	mono handshake_sent;  /* last initiation or response */
+	mono handshake_done;  /* MONO_NEVER: never */
 
 	struct wg_timers timers;
 	struct heap_node wake; /* never later than the first timer */
@@ -158,6 +162,10 @@ void wg_peer_free(struct wg_device *dev, struct wg_peer *p); /* and out of every
 void wg_peer_want(struct wg_device *dev, struct wg_peer *p, enum wg_want want);
 /* After timers of the peer changed: its place in the heap. */
 void wg_peer_rearm(struct wg_device *dev, struct wg_peer *p);
+struct wg_contact *wg_peer_contact(struct wg_peer *p);
+/* All zero if none is set. */
+const struct psk *wg_peer_psk(const struct wg_peer *p);
+void wg_peer_set_psk(struct wg_peer *p, const struct psk *psk);
 /* NULL: this peer's key gives no shared secret, or there is no identity. */
 const uint8_t *wg_peer_static_static(struct wg_device *dev, struct wg_peer *p);
 uint32_t wg_index_new(struct wg_device *dev, struct wg_index *index, struct wg_peer *p);

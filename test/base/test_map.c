@@ -67,9 +67,32 @@ static void equal_hashes_are_all_walked(void)
 	map_done(&m);
 }
 
+static void a_walk_may_remove_all_it_passes(void)
+{
+	enum { MANY = 1000 };
+	static struct item items[MANY];
+	struct map m;
+
+	map_init(&m);
+	for (uint32_t i = 0; i < MANY; i++)
+		map_insert(&m, &items[i].node, map_hash(&m, &i, sizeof(i)));
+	for (struct map_node *n = map_first(&m), *next; n; n = next) {
+		next = map_next(&m, n);
+		map_remove(&m, n);
+	}
+	CHECK_EQ(m.n, 0);
+	for (unsigned i = 0; i < 20; i++) { /* and later it becomes small again */
+		map_insert(&m, &items[0].node, 1);
+		map_remove(&m, &items[0].node);
+	}
+	CHECK(m.mask < 32);
+	map_done(&m);
+}
+
 int main(void)
 {
 	RUN(finds_what_is_in_and_nothing_else);
 	RUN(equal_hashes_are_all_walked);
+	RUN(a_walk_may_remove_all_it_passes);
 	return check_done();
 }

@@ -271,7 +271,7 @@ static void down_forgets_sessions_and_up_begins_anew(void)
 	end();
 }
 
-static void ten_thousand_idle_peers_fit_in_ten_megabytes(void)
+static void ten_thousand_idle_peers_fit_in_eight_megabytes(void)
 {
 	struct wg_change c = { 0 };
 	enum { N = 10000 };
@@ -301,10 +301,10 @@ static void ten_thousand_idle_peers_fit_in_ten_megabytes(void)
 	size_t nodes = (size_t)a->dev->prefixes.cap * 48;
 	size_t tables = (a->dev->peers.mask + 1) * 8 + a->dev->slots.cap * 8;
 
-	if (peers + nodes + tables > 10 << 20)
+	if (peers + nodes + tables > 8 << 20)
 		check_fail(__FILE__, __LINE__, "%zu for peers of %zu, %zu for prefixes, %zu tables",
 		           peers, sizeof(struct wg_peer), nodes, tables);
-	CHECK(sizeof(struct wg_peer) <= 640);
+	CHECK(sizeof(struct wg_peer) <= 400);
 	end();
 }
 
@@ -324,6 +324,6 @@ int main(void)
 	RUN(a_refused_change_changes_nothing);
 	RUN(a_description_is_what_was_configured);
 	RUN(down_forgets_sessions_and_up_begins_anew);
-	RUN(ten_thousand_idle_peers_fit_in_ten_megabytes);
+	RUN(ten_thousand_idle_peers_fit_in_eight_megabytes);
 	return check_done();
 }

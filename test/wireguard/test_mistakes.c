@@ -307,7 +307,7 @@ static void mistake_9b_the_endpoint_is_learned_from_a_cookie_reply_or_a_replay(v
 	            span(a->last, a->last_n));
 	CHECK_EQ(b->sent[WG_MSG_COOKIE], 1);
 	wgnode_recv(a, &elsewhere, span(b->last, b->last_n));
-	CHECK(wgnode_peer(a, b)->jar.held);
+	CHECK(wgnode_peer(a, b)->contact->jar.held);
 	CHECK(is_at(a, b, home));
 	overload(b, false);
 	wgworld_run(&w, 10 * S);
@@ -518,8 +518,8 @@ static void mistake_19_keys_stay_in_memory_that_is_given_back(void)
 	watch(current(a, b)->send_key);
 	watch(current(a, b)->recv_key);
 	watch(a->dev->id.priv.b);
-	watch(wgnode_peer(a, b)->static_static);
-	watch(wgnode_peer(a, b)->psk.b);
+	watch(wgnode_peer(a, b)->contact->static_static);
+	watch(wgnode_peer(a, b)->psk->b);
 	wgnode_set_key(a, &other);
 	wgworld_run(&w, 3000 * S); /* zero_key_material has come by now */
 	wg_device_free(TAKE(a->dev));
