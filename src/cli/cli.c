@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cmd.h"
+#include "cli/completion.h"
 #include "cli/wg.h"
 
 static int run_version(struct cli *cli, const void *opts, int argc, char **argv)
@@ -22,6 +23,13 @@ static const struct cmd commands[] = {
 	  .help = "Plain WireGuard interfaces, as wg(8) and wg-quick(8) handle them",
 	  .run = wg_run_default,
 	  .sub = wg_commands },
+	{ .name = "completion",
+	  .args = "bash|zsh|fish",
+	  .help = "Print a script that completes commands and options in a shell",
+	  .run = completion_run,
+	  .args_min = 1,
+	  .args_max = 1,
+	  .details = "For bash: fairlead completion bash > /etc/bash_completion.d/fairlead\n" },
 	{ .name = "version", .args = "", .help = "Print the version", .run = run_version },
 	{ 0 },
 };
