@@ -138,6 +138,83 @@ static void a_silent_peer_is_answered_but_never_called(void)
 	end();
 }
 
+/* ---- another path policy ------------------------------------------------- */
+
+/* Where a mesh would be asked: the answer is `way` once there is one. */
+struct mesh {
+	struct wg_path way;
+	bool known;
+	unsigned asked, heard;
+};
+
+static bool mesh_get(void *ctx, struct wg_peer *p, struct wg_path *ret)
+{
+	struct mesh *m = ctx;
+
+	(void)p;
+	m->asked++;
+	*ret = m->way;
+	return m->known;
+}
+
+static void mesh_heard(void *ctx, struct wg_peer *p, const struct wg_path *from)
+{
+	(void)p;
+	(void)from;
+	((struct mesh *)ctx)->heard++;
+}
+
+static void mesh_configured(void *ctx, struct wg_peer *p, const struct addr *endpoint)
+{
+	(void)ctx;
+	(void)p;
+	(void)endpoint;
+}
+
+static void mesh_forget(void *ctx, struct wg_peer *p)
+{
+	(void)ctx;
+	(void)p;
+}
+
+static bool mesh_shown(void *ctx, const struct wg_peer *p, struct addr *ret)
+{
+	(void)p;
+	*ret = ((struct mesh *)ctx)->way.remote;
+	return true;
+}
+
+static const struct wg_path_policy mesh_policy = {
+	mesh_get, mesh_heard, mesh_configured, mesh_forget, mesh_shown,
+};
+
+static void another_policy_decides_where_a_peer_is_and_roaming_does_not(void)
+{
+	struct mesh m = { .way = { .relay = 7 } };
+	struct wg_path path;
+
+	start();
+	a->dev->policy = &mesh_policy;
+	a->dev->policy_ctx = &m;
+	wg_want_session(a->dev, wgnode_now(a), wgnode_peer(a, b));
+	wgworld_run(&w, 8 * US_PER_S);
+	CHECK(m.asked >= 2); /* at once, and again when it was tried again */
+	CHECK_EQ(a->sent[WG_MSG_INITIATION], 0);
+	m.known = true;
+	m.way.remote = wgnode_addr(b);
+	wgworld_run(&w, 6 * US_PER_S);
+	CHECK(wgnode_has_session(a, b));
+	CHECK(m.heard > 0);
+	fakehost_move(b->host, ip4(203, 0, 113, 1), NULL);
+	wgnode_ping(b, a, 100);
+	wgworld_run(&w, US_PER_S);
+	CHECK_EQ(a->delivered, 1);
+	CHECK(wg_peer_path(a->dev, wgnode_peer(a, b), &path));
+	CHECK_EQ(path.relay, 7);
+	CHECK(addr_eq(&path.remote, &m.way.remote));
+	end();
+}
+
 /* ---- configuration ------------------------------------------------------- */
 
 static void a_live_change_keeps_the_session(void)
@@ -317,6 +394,7 @@ int main(void)
 	RUN(both_at_once_still_meet);
 	RUN(the_endpoint_follows_the_peer);
 	RUN(a_silent_peer_is_answered_but_never_called);
+	RUN(another_policy_decides_where_a_peer_is_and_roaming_does_not);
 	RUN(a_live_change_keeps_the_session);
 	RUN(another_private_key_ends_sending_and_a_new_session_follows);
 	RUN(our_own_key_is_no_peer);
