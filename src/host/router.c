@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "host/journal.h"
 #include "platform/nft.h"
 #include "platform/rtnl.h"
@@ -33,6 +34,8 @@ struct host_router {
 	struct journal journal;
 	struct done done;
 	struct buf said;
+	mono mend_last; /* the bucket of repairs: filled until then */
+	int mends_spent;
 };
 
 static void done_clear(struct done *d)
@@ -328,20 +331,45 @@ static int see_rule(void *arg, const struct rtnl_rule *rule)
 	return 0;
 }
 
-static int mend_rules(struct host_router *r)
+/* One of a bucket of repairs, which fills slowly. */
+static bool may_mend(struct host_router *r)
+{
+	mono now = mono_now();
+	int64_t back = mono_since(r->mend_last, now) / HOST_ROUTER_MEND_US;
+
+	if (back > 0) {
+		r->mends_spent = back >= r->mends_spent ? 0 : r->mends_spent - (int)back;
+		r->mend_last = now;
+	}
+	if (r->mends_spent >= HOST_ROUTER_MENDS)
+		return false;
+	r->mends_spent++;
+	return true;
+}
+
+/* Bit i: rules.v[i] is not there. There are eight. */
+static int find_missing(struct host_router *r, uint64_t *ret)
 {
 	struct rules_seen s = { .done = &r->done };
-	int mended = 0;
 	int err = rtnl_rule_each(r->nl, see_rule, &s);
+	size_t n = r->done.rules.n;
 
-	if (err < 0)
-		return err;
+	*ret = n ? ~s.mask & (UINT64_MAX >> (64 - n)) : 0;
+	return err;
+}
+
+static int mend_rules(struct host_router *r, uint64_t missing)
+{
+	int mended = 0;
+
 	for (size_t i = 0; i < r->done.rules.n && i < 64; i++) {
 		struct rtnl_rule rule = kernel_rule(&r->done.rules.v[i]);
 
-		if (s.mask >> i & 1)
+		if (!(missing >> i & 1))
 			continue;
-		err = rtnl_rule_add(r->nl, &rule);
+
+		int err = rtnl_rule_add(r->nl, &rule);
+
 		if (err < 0 && err != -EEXIST)
 			return err;
 		mended++;
@@ -353,23 +381,29 @@ static int mend_nft(struct host_router *r)
 {
 	AUTO_DONE(buf) struct buf text = { 0 };
 
-	if (r->done.nft.n == 0 || nft_has(ROUTER_NFT_TABLE))
-		return 0;
 	buf_add_span(&text, buf_span(&r->done.nft));
 	router_counters_diff(&text, NULL, 0, r->done.counters.v, r->done.counters.n);
 	buf_clear(&r->said);
-
-	int err = nft_apply(buf_span(&text), &r->said);
-
-	return err < 0 ? err : 1;
+	return nft_apply(buf_span(&text), &r->said);
 }
 
 int host_router_mend(struct host_router *r)
 {
-	int rules = mend_rules(r);
-	int nft = mend_nft(r);
+	bool nft = r->done.nft.n && !nft_has(ROUTER_NFT_TABLE);
+	uint64_t missing;
+	int err = find_missing(r, &missing);
 
-	return rules < 0 ? rules : nft < 0 ? nft : rules + nft;
+	if (err < 0)
+		return err;
+	if (!nft && !missing)
+		return 0;
+	if (!may_mend(r))
+		return ERR_LIMIT;
+
+	int mended = mend_rules(r, missing);
+
+	err = nft ? mend_nft(r) : 0;
+	return mended < 0 ? mended : err < 0 ? err : mended + nft;
 }
 
 /* Undoing. Works from the journal alone, as after a crash there is nothing else. */

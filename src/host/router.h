@@ -17,6 +17,8 @@ struct host_router;
 
 enum {
 	HOST_ROUTER_PROTOCOL = 152, /* RTPROT of our routes: in nobody's list in iproute2 */
+	HOST_ROUTER_MENDS = 10,
+	HOST_ROUTER_MEND_US = 5000000,
 };
 
 /* Undoes what a journal at this path says was left behind, then stands ready. -errno */
@@ -36,7 +38,9 @@ NODISCARD int host_router_apply(struct host_router *r, const struct router_plan 
 /*
  * Others change the host too: puts back rules and the table if they have gone.
  * Call when platform/netmon reports rules or nftables. Returns how many things
- * were put back, or an error.
+ * were put back, or an error. Where somebody removes them again and again we do
+ * not race: ten times at once, then once in five seconds.
+ *   ERR_LIMIT		something is missing, and it is too early; call again later
  */
 int host_router_mend(struct host_router *r);
 

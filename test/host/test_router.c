@@ -271,6 +271,15 @@ static void what_others_remove_is_told_and_mended(void)
 	CHECK_EQ(host_router_mend(r), 0);
 	check_has("ip rule", "5270:\tfrom all lookup 52");
 	check_has("nft list table inet fairlead", "100.64.0.2");
+	/* Who takes it away again and again is not raced. */
+	int last = 1, times = 0;
+
+	for (; times < 20 && last == 1; times++) {
+		free(shell("ip rule del priority 5270"));
+		last = host_router_mend(r);
+	}
+	CHECK_EQ(last, ERR_LIMIT);
+	CHECK_EQ(times, HOST_ROUTER_MENDS); /* one was spent above */
 	netmon_free(m);
 	ev_free(ev);
 	host_router_free(r);
