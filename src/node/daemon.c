@@ -9,7 +9,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/init.h"
+#include "host/dns.h"
+#include "host/router.h"
 #include "node/node.h"
+#include "platform/sdnotify.h"
 
 #define DEFAULT_STATE_DIR "/var/lib/fairlead"
 #define DEFAULT_STATE DEFAULT_STATE_DIR "/fairleadd.state"
@@ -143,8 +146,27 @@ static int run(const struct options *o)
 		log_error("cannot start: %s", err_text(r));
 		return 1;
 	}
+	(void)sdnotify("READY=1");
 	node_start(n);
-	return ev_run(ev);
+	r = ev_run(ev);
+	(void)sdnotify("STOPPING=1");
+	return r;
+}
+
+/* What a daemon that did not end well left on the host. */
+static int cleanup(const struct options *o)
+{
+	const char *folder = o->state_dir ? o->state_dir : "/run";
+	AUTO_FREE char *router = str_fmt("%s/%s.router", folder, o->tun);
+	AUTO_FREE char *dns = str_fmt("%s/%s.dns", folder, o->tun);
+	struct host_dns_cfg cfg = { .dev = o->tun, .journal = dns };
+	int r = host_router_cleanup(router), e = host_dns_cleanup(&cfg);
+
+	if (r < 0)
+		log_error("routes and firewall: %s", err_text(r));
+	if (e < 0)
+		log_error("resolver: %s", err_text(e));
+	return r < 0 || e < 0 ? 1 : 0;
 }
 
 int node_main(int argc, char **argv)
@@ -161,5 +183,5 @@ int node_main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	log_set_level(o.verbose ? LOG_DEBUG : LOG_INFO);
 	crypto_start();
-	return run(&o);
+	return o.cleanup ? cleanup(&o) : run(&o);
 }

@@ -8,6 +8,11 @@
 
 enum { PLAN_DELAY_US = 20000 };
 
+static const char *journal_folder(const struct node *n)
+{
+	return n->cfg.state_dir ? n->cfg.state_dir : "/run";
+}
+
 /* ---- what the mesh tells ---- */
 
 static void on_endpoints(void *ctx, const struct mesh_endpoint *v, size_t n)
@@ -174,6 +179,8 @@ static void on_host(struct ev_timer *t, mono now)
 		return;
 	log_info("the host's network changed");
 	tell_host(e, true);
+	if (e->names)
+		names_link_changed(e->names);
 	session_link_changed(e->n->session);
 	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
 }
@@ -188,14 +195,40 @@ static void on_netmon(void *arg, unsigned what)
 		(void)!host_router_mend(e->router);
 }
 
+static bool is_inside(void *ctx, const struct ip *ip)
+{
+	struct engine *e = ctx;
+
+	return mesh_route(e->mesh, ip) != NULL;
+}
+
+static void start_names(struct engine *e)
+{
+	AUTO_FREE char *journal = str_fmt("%s/%s.dns", journal_folder(e->n), e->n->cfg.tun_name);
+	struct names_cfg cfg = { .ev = e->n->ev,
+		                 .tls = e->n->tls,
+		                 .mark = e->n->cfg.no_mark ? 0 : MESH_FWMARK,
+		                 .dev = e->n->cfg.tun_name,
+		                 .journal = journal,
+		                 .inside = is_inside,
+		                 .ctx = e };
+	int r = names_new(&cfg, &e->names);
+
+	if (r < 0)
+		(void)log_ret(r, "names of the tailnet are not answered");
+}
+
 /* The sockets are bound when the interface is seen to be up; the probes can start then. */
 static void await_port(struct engine *e)
 {
 	if (e->bound)
 		return;
 	e->bound = mesh_port(e->mesh) != 0;
-	if (e->bound)
+	if (e->bound) {
 		mesh_restun(e->mesh);
+		start_names(e);
+		engine_names(e);
+	}
 	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
 }
 
@@ -261,6 +294,7 @@ static void engine_free(struct engine *e)
 			e->pings[i].done(e->pings[i].arg, &out);
 	}
 	netmon_free(e->mon);
+	names_free(e->names);
 	host_router_free(e->router);
 	mesh_free(e->mesh);
 	host_facts_done(&e->facts);
@@ -296,11 +330,22 @@ void engine_stop(struct node *n)
 		engine_free(TAKE(n->engine));
 }
 
+static bool names_matter(const struct netmap_delta *d)
+{
+	for (size_t i = 0; i < d->peers.n; i++)
+		if (d->peers.v[i].removed ||
+		    d->peers.v[i].mask & (TC_CHANGED_NAME | TC_CHANGED_ADDRESSES))
+			return true;
+	return false;
+}
+
 void engine_apply(struct node *n, const struct netmap_delta *delta)
 {
 	if (!n->engine || !node_map(n))
 		return;
 	engine_map(n->engine, delta);
+	if (!delta || delta->what & (NETMAP_SELF | NETMAP_DNS) || names_matter(delta))
+		engine_names(n->engine);
 	if (!delta || delta->what & NETMAP_SELF || delta->peers.n)
 		ev_timer_after(n->ev, &n->engine->plan, PLAN_DELAY_US);
 }

@@ -7,6 +7,7 @@
 #include "host/facts.h"
 #include "host/router.h"
 #include "node/mesh.h"
+#include "node/names.h"
 #include "node/node_priv.h"
 #include "platform/netmon.h"
 
@@ -26,6 +27,7 @@ struct engine {
 	struct mesh *mesh;
 	struct host_router *router; /* NULL: not ours to change here */
 	struct netmon *mon;
+	struct names *names; /* NULL until the interface has its addresses */
 	struct host_facts facts;
 	struct ev_timer plan; /* the router's plan is to be made anew */
 	struct ev_timer host; /* the host's network is to be looked at */
@@ -44,5 +46,7 @@ struct engine {
 
 /* Everything the map says, told to the mesh; delta NULL: all of it. */
 void engine_map(struct engine *e, const struct netmap_delta *delta);
+/* Our resolver and the host's, as they should be. */
+void engine_names(struct engine *e);
 /* The host's addresses, routes and firewall as they should be. */
 void engine_plan(struct engine *e);

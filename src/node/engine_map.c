@@ -338,6 +338,28 @@ void engine_map(struct engine *e, const struct netmap_delta *d)
 		set_filter(e, m);
 }
 
+/* ---- names ---- */
+
+void engine_names(struct engine *e)
+{
+	const struct netmap *m = node_map(e->n);
+	const struct prefs *p = node_prefs(e->n);
+	struct names_input in = { .map = m,
+		                  .corp_dns = p->corp_dns,
+		                  .expired = node_key_expired(e->n) };
+	int r;
+
+	if (!e->names || !m)
+		return;
+	for (struct netmap_peer *x = prefs_uses_exit(p) ? netmap_first(m) : NULL; x;
+	     x = netmap_next(m, x))
+		if (is_chosen_exit(p, x->node))
+			in.exit = x->node;
+	r = names_apply(e->names, &in);
+	if (r < 0)
+		(void)log_ret(r, "the host's resolver is not told of the tailnet's names");
+}
+
 /* ---- the host ---- */
 
 static enum router_netfilter netfilter_of(const struct prefs *p)
@@ -369,11 +391,13 @@ static void fill_plan(struct engine *e, const struct netmap *m, struct arena *a,
 {
 	const struct prefs *p = node_prefs(e->n);
 	struct router_peer *peers = arena_new_n(a, struct router_peer, netmap_n_peers(m) + 1);
+	size_t n_self = m->self->addresses.n;
+	struct prefix *self = arena_new_n(a, struct prefix, n_self + 2);
 	const char *dev = tun_name(mesh_tun(e->mesh));
 
 	*cfg = (struct router_cfg){
-		.self = m->self->addresses.v,
-		.n_self = m->self->addresses.n,
+		.self = self,
+		.n_self = n_self + 2,
 		.peers = peers,
 		.nets = e->facts.nets.v,
 		.n_nets = e->facts.nets.n,
@@ -387,6 +411,10 @@ static void fill_plan(struct engine *e, const struct netmap *m, struct arena *a,
 		.cgnat_drop = !tc_cap_find(&m->self->cap_map, "disable-linux-cgnat-drop-rule"),
 		.udp_port = mesh_port(e->mesh),
 	};
+	memcpy(self, m->self->addresses.v, n_self * sizeof(*self));
+	/* Our resolver listens here, so they are this machine's. */
+	self[n_self] = prefix_host(names_service4);
+	self[n_self + 1] = prefix_host(names_service6);
 	memcpy(cfg->dev, dev, strnlen(dev, ROUTER_NAME_MAX));
 	for (struct netmap_peer *x = netmap_first(m); x; x = netmap_next(m, x))
 		if (!is_expired(e, x->node))
