@@ -17,6 +17,7 @@
 #include "coordinator/logins.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/routes_net.h"
+#include "coordinator/site_cert.h"
 #include "coordinator/streams.h"
 #include "coordinator/tailnet_policy.h"
 
@@ -293,6 +294,7 @@ void coord_reload(struct coord *co)
 	/* What is wrong was logged; what was there stays. */
 	(void)set_relays(co);
 	(void)set_names(co);
+	site_cert_reload(co->cert);
 	log_info("files were read again");
 }
 
@@ -352,18 +354,6 @@ static void read_trusted(struct coord *co)
 			log_warn("trusted_proxies: \"%s\" is no prefix", t->v[i]);
 }
 
-static int open_tls(struct coord *co)
-{
-	int r;
-
-	if (!*co->cfg->tls_cert_path)
-		return 0;
-	r = tls_cert_load(co->cfg->tls_cert_path, co->cfg->tls_key_path, &co->cert);
-	if (r >= 0)
-		r = tls_server_new_cert(TLS_ALPN_HTTP1, co->cert, &co->tls);
-	return r < 0 ? log_ret(r, "TLS certificate %s", co->cfg->tls_cert_path) : 0;
-}
-
 static void make_doors(struct coord *co)
 {
 	co->doors = mem_new_n(struct coord_door, DOORS);
@@ -409,7 +399,7 @@ static int start(struct coord *co)
 	if (r >= 0)
 		r = open_state(co);
 	if (r >= 0)
-		r = open_tls(co);
+		r = site_cert_new(co->ev, co->cfg, &co->cert);
 	if (r < 0)
 		return r;
 	machine_priv_public(&co->noise_key, &co->noise_pub);
@@ -485,8 +475,7 @@ void coord_free(struct coord *co)
 	co->hub = NULL;
 	state_free(co->st);
 	tailnet_policy_free(co->policy);
-	tls_server_unref(co->tls);
-	tls_cert_unref(co->cert);
+	site_cert_free(co->cert);
 	machine_priv_wipe(&co->noise_key);
 	free(co->trusted);
 	free(co);
@@ -499,7 +488,8 @@ static void on_accept(void *owner, struct listener *l, int fd, const struct addr
 	struct coord_door *door = owner;
 
 	(void)l;
-	http_server_accept(door->http, fd, peer, door->kind == DOOR_NET ? door->co->tls : NULL);
+	http_server_accept(door->http, fd, peer,
+	                   door->kind == DOOR_NET ? site_cert_tls(door->co->cert) : NULL);
 }
 
 /* "1.2.3.4:80", "[::1]:80", ":80" */

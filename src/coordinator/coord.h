@@ -50,6 +50,7 @@ struct login;
 struct logins;
 struct streams;
 struct front;
+struct site_cert;
 
 struct coord {
 	struct ev *ev;
@@ -64,8 +65,7 @@ struct coord {
 	struct maphub *hub;
 	struct coord_door *doors; /* where requests come in */
 	struct http_server *http; /* of the network's door; Noise links are its too */
-	struct tls_cert *cert;
-	struct tls_server *tls;
+	struct site_cert *cert;   /* NULL: no TLS */
 	struct logins *logins;
 	struct streams *streams;
 	struct embed *embed;    /* the relay; NULL: none */

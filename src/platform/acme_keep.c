@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
+enum { BOTH = ACME_HTTP_01 | ACME_TLS_ALPN_01, OTHER_WAY_S = 5 };
 enum { LOOK_AGAIN_US = 1000 * 1000 * 1000 }; /* the wall clock may be set meanwhile */
 
 /* A challenge that is being shown. */
@@ -140,6 +141,9 @@ static void failed(struct acme_keep *k, const char *why, int64_t not_before_s)
 {
 	int64_t s = acme_retry_s(++k->failures, k->jitter);
 
+	/* The other kind of challenge may get through at once. */
+	if (k->failures == 1 && k->cfg.challenges == BOTH)
+		s = OTHER_WAY_S;
 	if (s < not_before_s)
 		s = not_before_s;
 	free(k->error);
@@ -244,6 +248,14 @@ static void pump(struct acme_keep *k)
 		ev_timer_set(k->cfg.ev, &k->timer, acme_deadline(k->order));
 }
 
+/* Both kinds are used in turn: one of the two ports is often not ours, or not reached. */
+static unsigned challenges_now(const struct acme_keep *k)
+{
+	if (k->cfg.challenges != BOTH)
+		return k->cfg.challenges;
+	return k->failures % 2 ? ACME_HTTP_01 : ACME_TLS_ALPN_01;
+}
+
 static void begin(struct acme_keep *k)
 {
 	struct acme_order order = {
@@ -252,8 +264,7 @@ static void begin(struct acme_keep *k)
 		.names = k->cfg.names,
 		.n_names = k->cfg.n_names,
 		.account = k->account,
-		.challenges = k->cfg.challenges ? k->cfg.challenges
-		                                : ACME_HTTP_01 | ACME_TLS_ALPN_01,
+		.challenges = challenges_now(k),
 	};
 
 	order.key = k->key = acme_key_new();
@@ -332,6 +343,7 @@ int acme_keep_new(const struct acme_keep_cfg *cfg, struct acme_keep **ret)
 	int r = file_mkdirs(cfg->folder, 0700);
 
 	k->cfg = *cfg;
+	k->cfg.challenges = cfg->challenges ? cfg->challenges : BOTH;
 	k->timer.fn = on_timer;
 	k->jitter = rand_u64();
 	k->path = file_for(cfg->folder, cfg->names[0]);
@@ -376,4 +388,9 @@ const char *acme_keep_error(const struct acme_keep *k)
 mono acme_keep_due(const struct acme_keep *k)
 {
 	return k->due;
+}
+
+const char *acme_keep_path(const struct acme_keep *k)
+{
+	return k->path;
 }

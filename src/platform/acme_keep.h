@@ -51,6 +51,8 @@ struct tls_cert *acme_keep_choose(struct acme_keep *k, const struct tls_hello *h
 const char *acme_keep_http01(const struct acme_keep *k, struct span path);
 /* Orders now, whatever the plan was (an operator's wish). */
 void acme_keep_renew(struct acme_keep *k);
+/* The file with key and chain. */
+const char *acme_keep_path(const struct acme_keep *k);
 /* Why the last attempt failed; "" if it did not. */
 const char *acme_keep_error(const struct acme_keep *k);
 /* When the next attempt is due. */
