@@ -1,5 +1,6 @@
 #include "coordinator/cmd.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +99,16 @@ static void apply_domain(struct config *cfg, int argc, char **argv)
 		}
 }
 
+/* Large buffers are mapped: what a connection does not touch of one costs nothing. */
+enum { MAP_FROM = 16 << 10 };
+
 int cmd_serve(struct config *cfg, int argc, char **argv)
 {
 	AUTO(ev_free) struct ev *ev = ev_new();
 	AUTO(coord_free) struct coord *co = NULL;
 	int r;
 
+	(void)mallopt(M_MMAP_THRESHOLD, MAP_FROM);
 	set_log_level(cfg->log_level);
 	log_set_name("coordinator");
 	apply_domain(cfg, argc, argv);

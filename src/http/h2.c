@@ -273,11 +273,20 @@ static void took(struct h2_stream *st, size_t n)
 	}
 }
 
+/*
+ * nghttp2 builds each DATA frame in a buffer of 16 KiB that a session keeps: of
+ * one that never sends long frames only the first pages are ever touched, which
+ * counts with many thousand idle connections. The frame also fits one record of
+ * the control protocol's Noise.
+ */
+enum { DATA_MAX = 4096 - 3 - 16 - 9 };
+
 static ssize_t on_read_body(nghttp2_session *session, int32_t id, uint8_t *dst, size_t cap,
                             uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *st = source->ptr;
-	size_t n = queued(st) < cap ? queued(st) : cap;
+	size_t most = cap < DATA_MAX ? cap : DATA_MAX;
+	size_t n = queued(st) < most ? queued(st) : most;
 
 	(void)session;
 	(void)id;
