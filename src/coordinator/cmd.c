@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "coordinator/cmd_priv.h"
 #include "coordinator/coord.h"
+#include "coordinator/import.h"
 #include "coordinator/policy/policy.h"
 #include "crypto/init.h"
 #include "crypto/keys.h"
@@ -159,6 +160,30 @@ int cmd_policy(struct config *cfg, int argc, char **argv)
 {
 	(void)cfg;
 	return policy_cmd_main(argc + 2, argv - 2);
+}
+
+/* import headscale --config FILE [--dry-run] */
+int cmd_import(struct config *cfg, int argc, char **argv)
+{
+	struct import_report report;
+	bool dry = false;
+	int r;
+
+	for (int i = 1; i < argc; i++)
+		dry |= strcmp(argv[i], "--dry-run") == 0;
+	if (argc < 1 || strcmp(argv[0], "headscale") != 0) {
+		fprintf(stderr, "Error: import headscale --config FILE [--dry-run]\n");
+		return EXIT_FAILURE;
+	}
+	log_set_level(LOG_WARN);
+	r = import_headscale(cfg, dry, &report);
+	printf("%s: %u users, %u nodes, %u pre-auth keys, %u API keys, policy: %s, left out: %u\n",
+	       dry ? "Would take over" : "Taken over", report.users, report.nodes, report.auth_keys,
+	       report.api_keys, report.policy ? "yes" : "none", report.skipped);
+	for (size_t i = 0; i < report.notes.n; i++)
+		printf("  left out: %s\n", report.notes.v[i]);
+	import_report_done(&report);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* ---- commands that ask the server ---- */

@@ -120,6 +120,7 @@ static const struct cmd_column audit_columns[] = {
 const struct cmd cmd_table[] = {
 	{ NULL, NULL, "serve", "server", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Run the coordinator", cmd_serve },
 	{ NULL, NULL, "configtest", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Check the configuration", cmd_configtest },
+	{ NULL, NULL, "import", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "import headscale [--dry-run]: take over a Headscale installation", cmd_import },
 	{ NULL, NULL, "version", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Print the version", cmd_version, true },
 	{ NULL, NULL, "generate", "gen", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "generate private-key: print a fresh key", cmd_generate, true },
 	{ NULL, NULL, "health", "", "health", NULL, no_flags, NULL, SHAPE_DONE, "healthy", "Ask whether the server works", NULL },

@@ -14,6 +14,7 @@
 #include "coordinator/dnsmap.h"
 #include "coordinator/embed.h"
 #include "coordinator/front.h"
+#include "coordinator/import.h"
 #include "coordinator/logins.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/routes_net.h"
@@ -333,6 +334,11 @@ static int open_state(struct coord *co)
 
 	if (r < 0)
 		return log_ret(r, "cannot make the folder of %s", cfg->db_path);
+	if (import_is_headscale(cfg->db_path)) {
+		log_error("%s is Headscale's: take it over with `import headscale` first",
+		          cfg->db_path);
+		return ERR_VERSION;
+	}
 	r = store_sqlite_open(cfg->db_path, &store);
 	if (r >= 0)
 		r = state_new(&scfg, &env, store, &co->st);
