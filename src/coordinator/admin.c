@@ -658,9 +658,3 @@ void admin_call(struct coord_call *c)
 		(void)snprintf(p->actor, sizeof(p->actor), "socket");
 	http_read_body(c->req, ADMIN_BODY_MAX, run, p);
 }
-
-void admin_ping_answered(struct coord *co, struct span query)
-{
-	(void)co;
-	(void)query;
-}

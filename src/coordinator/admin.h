@@ -14,9 +14,6 @@
 /* POST /admin/{op} */
 void admin_call(struct coord_call *c);
 
-/* The query of an answered HEAD ping, "id=...". */
-void admin_ping_answered(struct coord *co, struct span query);
-
 /* admin_json.c: records in 0.29's shape. */
 void admin_put_user(struct js_wr *w, const struct user *u);
 void admin_put_node(struct js_wr *w, const struct state *st, const struct node *n);

@@ -15,6 +15,7 @@
 #include "coordinator/policy/policy.h"
 #include "crypto/init.h"
 #include "crypto/keys.h"
+#include "platform/caps.h"
 #include "platform/http_client.h"
 
 /* ---- the configuration ---- */
@@ -103,6 +104,18 @@ static void apply_domain(struct config *cfg, int argc, char **argv)
 /* Large buffers are mapped: what a connection does not touch of one costs nothing. */
 enum { MAP_FROM = 16 << 10 };
 
+/* The ports are bound: no capability is needed any more, and none is gained again. */
+static int give_up_rights(void)
+{
+	int r = caps_no_new_privs();
+
+	if (r >= 0)
+		r = caps_keep(NULL, 0);
+	if (r >= 0)
+		r = caps_no_dump();
+	return r < 0 ? log_ret(r, "cannot give up rights") : 0;
+}
+
 int cmd_serve(struct config *cfg, int argc, char **argv)
 {
 	AUTO(ev_free) struct ev *ev = ev_new();
@@ -118,6 +131,8 @@ int cmd_serve(struct config *cfg, int argc, char **argv)
 	r = coord_new(ev, cfg, &co);
 	if (r >= 0)
 		r = coord_listen(co);
+	if (r >= 0)
+		r = give_up_rights();
 	if (r < 0)
 		return EXIT_FAILURE;
 	return ev_run(ev);

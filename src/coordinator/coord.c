@@ -17,6 +17,7 @@
 #include "coordinator/import.h"
 #include "coordinator/logins.h"
 #include "coordinator/noise_link.h"
+#include "coordinator/probe.h"
 #include "coordinator/routes_net.h"
 #include "coordinator/site_cert.h"
 #include "coordinator/streams.h"
@@ -417,6 +418,7 @@ static int start(struct coord *co)
 	co->hub = maphub_new(co->st, &co->judge, &co->settings);
 	co->streams = streams_new(co);
 	co->logins = logins_new(co);
+	co->probe = probe_new(co);
 	read_trusted(co);
 	make_doors(co);
 	r = front_new(co, &co->front);
@@ -464,6 +466,7 @@ void coord_free(struct coord *co)
 		return;
 	if (co->st && state_flush(co->st) < 0)
 		log_warn("what nodes reported last was not written");
+	probe_free(co->probe);
 	streams_free(co->streams);
 	logins_free(co->logins);
 	for (size_t i = 0; co->doors && i < DOORS; i++) {

@@ -68,6 +68,7 @@ struct coord {
 	struct site_cert *cert;   /* NULL: no TLS */
 	struct logins *logins;
 	struct streams *streams;
+	struct probe *probe;
 	struct embed *embed;    /* the relay; NULL: none */
 	struct front *front;    /* login pages and the API */
 	struct prefix *trusted; /* proxies */

@@ -10,6 +10,7 @@
 #include "coordinator/logins.h"
 #include "coordinator/metrics.h"
 #include "coordinator/noise_link.h"
+#include "coordinator/probe.h"
 #include "coordinator/secret.h"
 #include "coordinator/streams.h"
 #include "http/form.h"
@@ -85,7 +86,7 @@ static void post_verify(struct coord_call *c)
 /* The answer to a PingRequest: the node is alive. */
 static void head_ping(struct coord_call *c)
 {
-	admin_ping_answered(c->co, c->req->query);
+	probe_answered(c->co->probe, c->req->query);
 	http_answer(c->req, 200, NULL, (struct span){ 0 });
 }
 

@@ -58,7 +58,7 @@ class World:
         lab.ip(self.hub, 'link', 'add', 'brx', 'type', 'bridge')
         lab.address(self.hub, 'brx', '10.98.0.1/24')
         lab.ip(self.hub, 'link', 'set', 'brx', 'up')
-        self.nodes = {}
+        self.nodes, self.daemons = {}, {}
         self.certificates()
         with open(f'{self.dir}/c.yaml', 'w') as f:
             f.write(CONFIG.format(dir=self.dir))
@@ -108,6 +108,7 @@ class World:
         p = self.lab.start(self.nodes[name], [peer('tailscaled'), '--tun=ts0', f'--statedir={d}', f'--socket={d}/sock',
                                               '--port=41641', '--no-logs-no-support'], env=env, log=f'{d}/log')
         wait_until(lambda: os.path.exists(f'{d}/sock'), 'the daemon listens')
+        self.daemons[name] = p
         return p
 
     def ts(self, name, *args, ok=True, timeout=40):
@@ -223,6 +224,14 @@ def routes(w):
         w.admin('nodes', 'approve-routes', '-i', i, '-r', '10.77.0.0/24')
     wait_until(lambda: w.pings('n1', '10.77.0.1'), 'the route', 10)
     check(w.node('n2').get('subnet_routes') == ['10.77.0.0/24'] and not w.node('n3').get('subnet_routes'), 'n2 is the primary')
+    # Its daemon hangs: connected still, but it does not answer probes.
+    w.daemons['n2'].send_signal(signal.SIGSTOP)
+    wait_until(lambda: w.node('n3').get('subnet_routes') == ['10.77.0.0/24'], 'n3 takes over from one that hangs', 20)
+    w.daemons['n2'].send_signal(signal.SIGCONT)
+    w.ts('n3', 'down')
+    wait_until(lambda: w.node('n2').get('subnet_routes') == ['10.77.0.0/24'], 'n2 takes over again', 30)
+    w.ts('n3', 'up')
+    wait_until(lambda: w.node('n3').get('online'), 'n3 is back', 10)
     w.ts('n2', 'down')
     wait_until(lambda: w.node('n3').get('subnet_routes') == ['10.77.0.0/24'], 'n3 takes over', 20)
     wait_until(lambda: w.pings('n1', '10.77.0.1'), 'the route by n3', 10)
