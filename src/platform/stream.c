@@ -26,10 +26,9 @@ static void outq_done(struct outq *q)
 	*q = (struct outq){ 0 };
 }
 
-void outq_add(struct outq *q, const void *p, size_t n)
+/* Room for n more bytes at the end. */
+void outq_reserve(struct outq *q, size_t n)
 {
-	if (n == 0)
-		return;
 	if (q->at > 0 && q->n + n > q->cap) {
 		memmove(q->p, q->p + q->at, q->n - q->at);
 		q->n -= q->at;
@@ -43,6 +42,13 @@ void outq_add(struct outq *q, const void *p, size_t n)
 		q->p = mem_grow(q->p, cap, 1);
 		q->cap = cap;
 	}
+}
+
+void outq_add(struct outq *q, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	outq_reserve(q, n);
 	memcpy(q->p + q->n, p, n);
 	q->n += n;
 }

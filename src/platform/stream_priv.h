@@ -38,6 +38,7 @@ struct stream {
 };
 
 size_t outq_len(const struct outq *q);
+void outq_reserve(struct outq *q, size_t n);
 void outq_add(struct outq *q, const void *p, size_t n);
 
 /* Marks the stream lost; `closed` follows from the loop. */

@@ -155,8 +155,12 @@ size_t tls_conn_unseal(struct stream *s, struct tls_input *in, uint8_t *dst, siz
 	return n;
 }
 
-/* Small pieces are put together, so that a record is worth its overhead. */
-static size_t gather(const struct iovec *iov, size_t n, size_t skip, uint8_t *dst, size_t cap)
+/*
+ * The next piece for one record, at most cap bytes. Small pieces are put together
+ * in dst, so that a record is worth its overhead; a piece that fills one is taken
+ * where it is.
+ */
+static struct span gather(const struct iovec *iov, size_t n, size_t skip, uint8_t *dst, size_t cap)
 {
 	size_t len = 0;
 
@@ -166,14 +170,32 @@ static size_t gather(const struct iovec *iov, size_t n, size_t skip, uint8_t *ds
 			continue;
 		}
 
+		const uint8_t *from = (const uint8_t *)iov[i].iov_base + skip;
 		size_t take = iov[i].iov_len - skip;
 
+		if (len == 0 && (take >= cap || i + 1 == n))
+			return span(from, take < cap ? take : cap);
 		take = take < cap - len ? take : cap - len;
-		memcpy(dst + len, (const uint8_t *)iov[i].iov_base + skip, take);
+		memcpy(dst + len, from, take);
 		len += take;
 		skip = 0;
 	}
-	return len;
+	return span(dst, len);
+}
+
+enum { RECORD_OVERHEAD = 64 };
+
+/* What sealing so much will add to the queue, so that it grows once. */
+static void reserve(struct stream *s, const struct iovec *iov, size_t n, size_t max)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	if (sum > max)
+		sum = max;
+	if (sum > SSL3_RT_MAX_PLAIN_LENGTH)
+		outq_reserve(&s->out, sum + (sum / SSL3_RT_MAX_PLAIN_LENGTH + 1) * RECORD_OVERHEAD);
 }
 
 int tls_conn_seal(struct stream *s, const struct iovec *iov, size_t n, size_t max)
@@ -182,14 +204,15 @@ int tls_conn_seal(struct stream *s, const struct iovec *iov, size_t n, size_t ma
 	size_t taken = 0;
 
 	ERR_clear_error();
+	reserve(s, iov, n, max);
 	while (taken < max) {
 		size_t room = max - taken < sizeof(record) ? max - taken : sizeof(record);
-		size_t len = gather(iov, n, taken, record, room);
+		struct span piece = gather(iov, n, taken, record, room);
 		size_t done = 0;
 
-		if (len == 0)
+		if (piece.n == 0)
 			break;
-		if (SSL_write_ex(s->tls->ssl, record, len, &done) != 1) {
+		if (SSL_write_ex(s->tls->ssl, piece.p, piece.n, &done) != 1) {
 			fail_tls(s);
 			return ERR_TLS;
 		}

@@ -23,6 +23,11 @@ static int ctx_init(struct tls_ctx *c, const SSL_METHOD *method)
 	if (!c->ssl)
 		return ERR_TLS;
 	(void)SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION);
+	/* 128-bit AES first, as Go's servers prefer it: as strong as our curves, a quarter faster.
+	 */
+	(void)SSL_CTX_set_ciphersuites(c->ssl,
+	                               "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:"
+	                               "TLS_AES_256_GCM_SHA384");
 	(void)SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 	                                          SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* Idle connections hold no record buffers; writes may come from another place. */
