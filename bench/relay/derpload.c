@@ -10,6 +10,9 @@
  * all, so more than the relay can carry can be offered. With -W each client keeps
  * that many packets on the way, as a TCP connection inside would: nothing need
  * be lost then, and the relay is as busy as it can be.
+ *
+ * With -P send and -P recv two processes share the clients, so that receiving is
+ * not held up by sending: keys come from the seed of -k, which both are given.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +32,7 @@
 #include "protocol/derp_client.h"
 
 enum {
+	BURST = 8,
 	LOST_US = 100000,
 	BATCH_BYTES = 48 << 10,
 	SAMPLES_MAX = 1 << 20,
@@ -41,6 +45,8 @@ struct options {
 	bool tls, idle, greedy;
 	unsigned clients, packet, pid, parallel, window;
 	int64_t warm_us, run_us;
+	uint64_t seed; /* of the keys; 0: random ones */
+	enum { PART_ALL, PART_SEND, PART_RECV } part;
 	double rate; /* packets a second of all clients; 0: as many as go */
 };
 
@@ -84,6 +90,12 @@ struct load {
 };
 
 static void connect_more(struct load *l);
+
+/* Even clients send, odd ones receive, when the two are apart. */
+static bool is_ours(const struct load *l, unsigned i)
+{
+	return l->opt.part == PART_ALL || (i & 1) == (l->opt.part == PART_RECV);
+}
 
 /* --- sending --- */
 
@@ -198,27 +210,37 @@ static void start_window(struct client *c)
 	ev_timer_after(c->load->ev, &c->again, LOST_US);
 }
 
-static void send_paced(struct client *c)
+/* Those that the socket has no room for are not sent at all. */
+static void send_paced(struct client *c, size_t n)
 {
-	size_t n = c->load->opt.packet;
-	struct iovec iov = { c->paced, DERP_HEADER + KEY_LEN + n };
+	size_t frame = DERP_HEADER + KEY_LEN + c->load->opt.packet;
+	uint64_t *unsent = &c->load->unsent, *sent = &c->load->sent;
+	bool counting = c->load->counting;
 
-	c->load->unsent += c->load->counting && c->left.iov_len;
+	*unsent += counting && c->left.iov_len ? n : 0;
 	if (c->left.iov_len)
 		return;
 	if (!c->paced)
-		c->paced = mem_alloc(iov.iov_len);
-	iov.iov_base = c->paced;
-	derp_put_header(c->paced, DERP_SEND_PACKET, KEY_LEN + n);
-	memcpy(c->paced + DERP_HEADER, c->partner->self.b, KEY_LEN);
-	stamp(c->paced + DERP_HEADER + KEY_LEN);
+		c->paced = mem_alloc(frame * BURST);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t *at = c->paced + i * frame;
 
-	int sent = c->stream ? stream_try_write(c->stream, &iov, 1) : -1;
+		derp_put_header(at, DERP_SEND_PACKET, frame - DERP_HEADER);
+		memcpy(at + DERP_HEADER, c->partner->self.b, KEY_LEN);
+		stamp(at + DERP_HEADER + KEY_LEN);
+	}
 
-	if (sent < 0)
+	struct iovec iov = { c->paced, n * frame };
+	int taken = c->stream ? stream_try_write(c->stream, &iov, 1) : -1;
+
+	if (taken < 0)
 		return;
-	c->load->sent += c->load->counting;
-	c->left = (struct iovec){ c->paced + sent, iov.iov_len - (size_t)sent };
+
+	size_t begun = ((size_t)taken + frame - 1) / frame;
+
+	*sent += counting ? begun : 0;
+	*unsent += counting ? n - begun : 0;
+	c->left = (struct iovec){ c->paced + taken, begun * frame - (size_t)taken };
 }
 
 static void on_pace(struct ev_timer *t, mono now)
@@ -229,8 +251,15 @@ static void on_pace(struct ev_timer *t, mono now)
 	l->paced_at = now;
 	if (l->owed > l->opt.rate / 20)
 		l->owed = l->opt.rate / 20; /* we were not run: do not make up for all of it */
-	for (; l->owed >= 1; l->owed--)
-		send_paced(l->clients[l->turn++ % l->opt.clients]);
+	while (l->owed >= 1) {
+		/* A few for one client at a time, as a busy one sends them. */
+		size_t n = l->owed < BURST ? 1 : BURST;
+
+		l->owed -= (double)n;
+		while (!is_ours(l, l->turn % l->opt.clients))
+			l->turn++;
+		send_paced(l->clients[l->turn++ % l->opt.clients], n);
+	}
 	ev_timer_after(l->ev, &l->pace, 200);
 }
 
@@ -441,7 +470,7 @@ static void all_are_in(struct load *l)
 {
 	fprintf(stderr, "derpload: %u clients are in\n", l->ready);
 	ev_timer_after(l->ev, &l->phase, l->opt.warm_us);
-	if (l->opt.idle)
+	if (l->opt.idle || l->opt.part == PART_RECV)
 		return;
 	l->sending = true;
 	l->paced_at = ev_now(l->ev);
@@ -451,6 +480,8 @@ static void all_are_in(struct load *l)
 	}
 	/* A greedy client is alone in sending; its partner only listens. */
 	for (unsigned i = 0; i < (l->opt.greedy ? 1 : l->opt.clients); i++) {
+		if (!is_ours(l, i))
+			continue;
 		if (l->opt.window) {
 			start_window(l->clients[i]);
 			continue;
@@ -462,10 +493,29 @@ static void all_are_in(struct load *l)
 
 static void connect_more(struct load *l)
 {
-	while (l->made < l->opt.clients && l->made - l->ready < l->opt.parallel)
-		connect_one(l);
+	while (l->made < l->opt.clients && l->made - l->ready < l->opt.parallel) {
+		if (is_ours(l, l->made)) {
+			connect_one(l);
+		} else {
+			l->made++;
+			l->ready++;
+		}
+	}
 	if (l->ready == l->opt.clients && !l->phase.node.slot && !l->counting)
 		all_are_in(l);
+}
+
+static void make_key(const struct load *l, unsigned i, struct node_priv *ret)
+{
+	struct rand_src rnd;
+
+	if (!l->opt.seed) {
+		node_priv_new(ret);
+		return;
+	}
+	rand_seeded(&rnd, l->opt.seed + i);
+	rand_fill(&rnd, ret->b, sizeof(ret->b));
+	key_clamp(ret->b);
 }
 
 static void make_clients(struct load *l)
@@ -480,7 +530,7 @@ static void make_clients(struct load *l)
 		c->load = l;
 		c->again.fn = on_again;
 		c->credit.fn = on_credit;
-		node_priv_new(&cfg.key);
+		make_key(l, i, &cfg.key);
 		node_priv_public(&cfg.key, &c->self);
 		if (derp_client_init(&c->derp, &cfg, &l->rnd) < 0)
 			abort();
@@ -494,7 +544,7 @@ static void parse_args(int argc, char **argv, struct options *o)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "a:TIGn:s:d:w:p:r:c:W:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:TIGn:s:d:w:p:r:c:W:k:P:")) != -1) {
 		switch (opt) {
 		case 'a':
 			if (addr_parse(span_str(optarg), &o->at) < 0)
@@ -524,6 +574,12 @@ static void parse_args(int argc, char **argv, struct options *o)
 		case 'p':
 			o->pid = (unsigned)strtoul(optarg, NULL, 10);
 			break;
+		case 'k':
+			o->seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'P':
+			o->part = optarg[0] == 's' ? PART_SEND : PART_RECV;
+			break;
 		case 'W':
 			o->window = (unsigned)strtoul(optarg, NULL, 10);
 			break;
@@ -536,6 +592,7 @@ static void parse_args(int argc, char **argv, struct options *o)
 		default:
 			fprintf(stderr, "usage: derpload -a ADDR:PORT [-T] [-I] [-G] [-n CLIENTS] "
 			                "[-s BYTES] [-d SECONDS] [-w WARM] [-r RATE] [-W WINDOW] "
+			                "[-k SEED] [-P send|recv] "
 			                "[-c PARALLEL] "
 			                "[-p PID]\n");
 			exit(2);
