@@ -120,7 +120,7 @@ def overload():
         with Relay(name, True) as r:
             guess = r.load('-n', 20, '-W', 24, '-d', args.seconds)
             guess = guess['got'] / guess['seconds']
-            ceiling = max(offered(r, guess * f)[0] for f in (0.5, 0.8, 1.1))
+            ceiling = max(offered(r, guess * f)[0] for f in (0.8, 1.3, 2))
             over, asked = offered(r, 3 * ceiling)
             text = f'{over / ceiling * 100:.0f} % ({asked / ceiling:.1f}x offered)'
             row(f"{name}: goodput when three times the ceiling is offered", text if name == 'ours' else '', text if name == 'derper' else '', '',
