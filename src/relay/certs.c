@@ -30,6 +30,8 @@ struct certs {
 	wall until;
 	uint8_t hash[TLS_HASH_LEN];
 	struct ev_timer look;
+	struct acme_keep *acme; /* instead of files */
+	const char *name;
 };
 
 static wall wall_plus(wall t, int64_t us)
@@ -90,6 +92,10 @@ int certs_reload(struct certs *c, bool force)
 {
 	AUTO_DONE(buf) struct buf chain = { 0 }, key = { .secret = true };
 	AUTO(tls_cert_unref) struct tls_cert *cert = NULL;
+
+	if (c->acme)
+		return 0;
+
 	int r = file_read(c->chain_path, TLS_FILE_MAX, &chain);
 
 	if (r == 0)
@@ -140,16 +146,65 @@ static void set_paths(struct certs *c, const struct relay_config *cfg)
 	c->key_path = str_dup(cfg->cert_key_file[0] ? cfg->cert_key_file : cfg->cert_file);
 }
 
-int certs_new(struct ev *ev, const struct relay_config *cfg, const struct node_pub *relay,
-              struct certs **ret)
-{
-	struct certs *c = mem_new(struct certs);
+/* --- ACME --- */
 
-	c->ev = ev;
-	c->cfg = cfg;
-	c->relay = *relay;
-	c->look.fn = on_look;
-	set_paths(c, cfg);
+static struct tls_cert *choose(void *owner, const struct tls_hello *hello)
+{
+	struct certs *c = owner;
+
+	return acme_keep_choose(c->acme, hello);
+}
+
+static void on_acme(void *owner, struct tls_cert *cert)
+{
+	struct certs *c = owner;
+	wall from;
+
+	tls_cert_hash(cert, c->hash);
+	tls_cert_validity(cert, &from, &c->until);
+	if (add_meta(c, cert) < 0)
+		log_warn("certificate: clients will not know our key beforehand");
+	log_info("certificate: new, by ACME");
+}
+
+static int start_acme(struct certs *c, const struct http_client *client)
+{
+	const struct relay_config *cfg = c->cfg;
+	struct tls_server_cfg tls = { .alpn = TLS_ALPN_HTTP1, .choose = choose, .owner = c };
+	struct acme_keep_cfg keep = {
+		.ev = c->ev,
+		.client = client,
+		.directory = strcmp(cfg->acme, "letsencrypt") == 0 ? NULL : cfg->acme,
+		.contact = cfg->acme_contact[0] ? cfg->acme_contact : NULL,
+		.folder = cfg->acme_folder,
+		.names = &c->name,
+		.n_names = 1,
+		.changed = on_acme,
+		.owner = c,
+	};
+
+	c->name = cfg->hostname;
+	if (!c->name[0])
+		return ERR_MALFORMED;
+
+	int r = acme_keep_new(&keep, &c->acme);
+
+	/* One that was kept from before is not told as a change. */
+	if (r == 0 && acme_keep_cert(c->acme) && !c->until.us)
+		on_acme(c, acme_keep_cert(c->acme));
+	return r < 0 ? r : tls_server_new(&tls, &c->tls);
+}
+
+const char *certs_http01(const struct certs *c, struct span path)
+{
+	return c && c->acme ? acme_keep_http01(c->acme, path) : NULL;
+}
+
+/* --- life --- */
+
+static int start_files(struct certs *c)
+{
+	set_paths(c, c->cfg);
 
 	int r = certs_reload(c, true);
 
@@ -158,11 +213,27 @@ int certs_new(struct ev *ev, const struct relay_config *cfg, const struct node_p
 		if (r == 0)
 			r = certs_reload(c, true);
 	}
+	if (r == 0)
+		ev_timer_after(c->ev, &c->look, LOOK_US);
+	return r;
+}
+
+int certs_new(struct ev *ev, const struct relay_config *cfg, const struct node_pub *relay,
+              const struct http_client *client, struct certs **ret)
+{
+	struct certs *c = mem_new(struct certs);
+
+	c->ev = ev;
+	c->cfg = cfg;
+	c->relay = *relay;
+	c->look.fn = on_look;
+
+	int r = cfg->acme[0] ? start_acme(c, client) : start_files(c);
+
 	if (r < 0) {
 		certs_free(c);
 		return r;
 	}
-	ev_timer_after(ev, &c->look, LOOK_US);
 	*ret = c;
 	return 0;
 }
@@ -172,6 +243,7 @@ void certs_free(struct certs *c)
 	if (!c)
 		return;
 	ev_timer_stop(c->ev, &c->look);
+	acme_keep_free(c->acme);
 	tls_server_unref(c->tls);
 	free(c->chain_path);
 	free(c->key_path);

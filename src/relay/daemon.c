@@ -26,7 +26,7 @@
 enum {
 	LISTENERS_MAX = HANDOVER_FDS_MAX,
 	STUN_TRY_US = 500 * 1000, /* until a predecessor has let go of the port */
-	CERT_WARN_HOURS = 12, /* short-lived certificates are renewed a day or two before */
+	CERT_WARN_HOURS = 12,     /* short-lived certificates are renewed a day or two before */
 };
 
 struct daemon;
@@ -53,6 +53,7 @@ struct daemon {
 	bool has_mesh_key;
 	struct resolver *resolver;
 	struct tls_client *tls;
+	struct http_client http;
 	struct certs *certs;
 	struct relay *relay;
 	struct front *front;
@@ -302,7 +303,8 @@ static int start_doors(struct daemon *d)
 	if (r == 0)
 		r = open_doors(d, FRONT_PLAIN, d->cfg.plain_listen);
 	if (r == 0 && d->n_doors == 0) {
-		log_error("nothing to listen on: give cert-file, self-signed or plain-listen");
+		log_error(
+			"nothing to listen on: give cert-file, acme, self-signed or plain-listen");
 		return -EDESTADDRREQ;
 	}
 	return r;
@@ -454,6 +456,7 @@ static int fence_files(const struct daemon *d)
 	AUTO_FREE char *allowed = folder_of(d->cfg.allowed_keys);
 	AUTO_FREE char *mesh = folder_of(d->cfg.mesh_key_file);
 	AUTO_FREE char *self = folder_of(d->argv[0]);
+	const char *acme = d->cfg.acme[0] ? d->cfg.acme_folder : "/nonexistent";
 	const struct caps_path paths[] = {
 		{ "/etc", CAPS_FS_READ },
 		{ "/usr", CAPS_FS_READ | CAPS_FS_EXEC },
@@ -464,6 +467,7 @@ static int fence_files(const struct daemon *d)
 		{ "/dev/null", CAPS_FS_READ | CAPS_FS_WRITE },
 		{ "/dev/urandom", CAPS_FS_READ },
 		{ key, CAPS_FS_READ | CAPS_FS_WRITE },
+		{ acme, CAPS_FS_READ | CAPS_FS_WRITE },
 		{ self, CAPS_FS_READ | CAPS_FS_EXEC },
 		{ mesh, CAPS_FS_READ },
 		{ cert, CAPS_FS_READ },
@@ -554,6 +558,13 @@ static void start_relay(struct daemon *d)
 	d->relay = relay_new(&env);
 }
 
+static const char *on_acme_path(void *owner, struct span path)
+{
+	struct daemon *d = owner;
+
+	return certs_http01(d->certs, path);
+}
+
 static void start_front(struct daemon *d)
 {
 	const struct relay_config *c = &d->cfg;
@@ -564,6 +575,8 @@ static void start_front(struct daemon *d)
 		.open_max = c->max_pending,
 		.accept_per_s = (double)c->accept_rate,
 		.accept_burst = (unsigned)c->accept_burst,
+		.acme = on_acme_path,
+		.owner = d,
 		.page = {
 			.metrics = c->public_metrics,
 			.host = c->hostname[0] ? c->hostname : NULL,
@@ -584,15 +597,16 @@ static int start_certs(struct daemon *d)
 	struct node_pub pub;
 	char pin[CERTS_PIN_MAX];
 
-	if (!d->cfg.cert_file[0] && !d->cfg.self_signed)
+	if (!d->cfg.cert_file[0] && !d->cfg.self_signed && !d->cfg.acme[0])
 		return 0;
+	d->http = (struct http_client){ .ev = d->ev, .resolver = d->resolver, .tls = d->tls };
 	node_priv_public(&d->key, &pub);
 
-	int r = certs_new(d->ev, &d->cfg, &pub, &d->certs);
+	int r = certs_new(d->ev, &d->cfg, &pub, &d->http, &d->certs);
 
 	if (r < 0)
 		return log_ret(r, "cannot use the certificate");
-	if (d->cfg.self_signed)
+	if (d->cfg.self_signed && !d->cfg.acme[0])
 		log_info("for the DERP map: CertName=%s", certs_pin(d->certs, pin));
 	return 0;
 }
@@ -638,11 +652,11 @@ static int start(struct daemon *d)
 	if (r == 0)
 		r = load_keys(d);
 	if (r == 0)
-		r = start_certs(d);
-	if (r == 0)
 		r = resolver_new(d->ev, NULL, &d->resolver);
 	if (r == 0)
 		r = tls_client_new(NULL, &d->tls);
+	if (r == 0)
+		r = start_certs(d);
 	if (r == 0)
 		r = start_admit(d);
 	if (r < 0)

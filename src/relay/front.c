@@ -104,13 +104,9 @@ static void redirect(const struct conn *c, const struct http_head *head, struct 
 
 static bool acme(const struct conn *c, const struct http_head *head, struct page *ret)
 {
-	static const char where[] = "/.well-known/acme-challenge/";
-	const char *text;
+	const struct front_cfg *cfg = &c->front->cfg;
+	const char *text = cfg->acme ? cfg->acme(cfg->owner, head->target) : NULL;
 
-	if (!c->front->cfg.acme_token || !span_starts(head->target, where))
-		return false;
-	text = c->front->cfg.acme_token(c->front->cfg.owner,
-	                                span_from(head->target, sizeof(where) - 1));
 	if (!text)
 		return false;
 	*ret = (struct page){ .status = 200, .type = "text/plain" };

@@ -31,8 +31,8 @@ struct front_cfg {
 	double accept_per_s;    /* 0: no limit */
 	unsigned accept_burst;
 	struct page_env page; /* tls and trusted are set for each request */
-	/* HTTP-01: the answer for a token, or NULL. Optional. */
-	const char *(*acme_token)(void *owner, struct span token);
+	/* The answer to an ACME server's GET of this path, or NULL. Optional. */
+	const char *(*acme)(void *owner, struct span path);
 	void *owner;
 };
 

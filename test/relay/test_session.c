@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "crypto/init.h"
 #include "protocol/derp_client.h"
+#include "relay/embed.h"
 #include "relay/ws_side.h"
 #include "test/check.h"
 
@@ -405,6 +406,50 @@ static void a_shorter_list_closes_those_who_are_off_it(void)
 	stop(v, 1);
 }
 
+static struct http_server *server;
+
+static void on_request(void *owner, struct http_req *req)
+{
+	(void)owner;
+	if (!relay_serve(relay, &(struct page_env){ 0 }, req))
+		http_answer_text(req, 404, "not here");
+}
+
+/* The same client, but its request goes through an HTTP server that has the relay in it. */
+static void behind_another_programs_http_server_it_is_the_same_relay(void)
+{
+	struct http_server_cfg cfg = { .request = on_request };
+	AUTO_WIPE(derp_client_cfg) client = { 0 };
+	struct addr from = { ip4(192, 0, 2, 7), 7, 0 };
+	struct peer v[2];
+	int fds[2];
+
+	start((struct relay_env){ 0 });
+	cfg.ev = ev;
+	server = http_server_new(&cfg);
+	open_peer(&v[0], RELAY_WAY_FAST, NULL);
+
+	v[1] = (struct peer){ .answered = true };
+	CHECK_OK(stream_pair(fds));
+	CHECK_OK(stream_new(ev, fds[0], NULL, &ops, &v[1], &v[1].stream));
+	http_server_accept(server, fds[1], &from, NULL);
+	node_priv_new(&client.key);
+	node_priv_public(&client.key, &v[1].pub);
+	client.server = relay_pub;
+	CHECK_OK(derp_client_init(&v[1].derp, &client, &rnd));
+	CHECK_OK(stream_write(v[1].stream,
+	                      SPAN_LIT("GET /derp HTTP/1.1\r\nHost: h\r\nUpgrade: DERP\r\n"
+	                               "Connection: Upgrade\r\nDerp-Fast-Start: 1\r\n\r\n")));
+	flush(&v[1]);
+	turn(8);
+	CHECK(v[1].derp.ready);
+	send_text(&v[0], &v[1], "embedded");
+	turn(6);
+	CHECK_STR(v[1].data, "embedded");
+	http_server_free(server);
+	stop(v, 2);
+}
+
 int main(void)
 {
 	crypto_start();
@@ -422,5 +467,6 @@ int main(void)
 	RUN(one_who_stops_reading_is_closed);
 	RUN(more_clients_than_there_may_be_are_refused);
 	RUN(a_shorter_list_closes_those_who_are_off_it);
+	RUN(behind_another_programs_http_server_it_is_the_same_relay);
 	return check_done();
 }
