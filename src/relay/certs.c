@@ -179,6 +179,9 @@ static int start_acme(struct certs *c, const struct http_client *client)
 		.folder = cfg->acme_folder,
 		.names = &c->name,
 		.n_names = 1,
+		.challenges = strcmp(cfg->acme_challenge, "http") == 0  ? ACME_HTTP_01
+		              : strcmp(cfg->acme_challenge, "tls") == 0 ? ACME_TLS_ALPN_01
+		                                                        : 0,
 		.changed = on_acme,
 		.owner = c,
 	};

@@ -33,6 +33,7 @@ static const struct setting settings[] = {
 	{ "acme",              TEXT,     AT(acme),                "",         "WHO",   "get the certificate for our hostname by ACME: \"letsencrypt\", or a directory's URL" },
 	{ "acme-folder",       TEXT,     AT(acme_folder),         "/var/lib/fairlead-relay/acme", "DIR", "where the account's key and the certificate are kept" },
 	{ "acme-contact",      TEXT,     AT(acme_contact),        "",         "URL",   "\"mailto:...\", for the CA to reach us" },
+	{ "acme-challenge",    TEXT,     AT(acme_challenge),      "",         "KIND",  "\"http\" (port 80) or \"tls\" (port 443), where the CA reaches only one" },
 	{ "stun",              TRUTH,    AT(stun),                "yes",      "YES",   "answer STUN" },
 	{ "stun-port",         NUMBER,   AT(stun_port),           "3478",     "PORT",  "UDP port of STUN" },
 	{ "stun-rate",         NUMBER,   AT(stun_rate),           "20",       "N",     "STUN answers a second for one source" },

@@ -17,7 +17,7 @@ struct relay_config {
 	char *key_file;
 	char *cert_file, *cert_key_file;
 	bool self_signed;
-	char *acme, *acme_folder, *acme_contact;
+	char *acme, *acme_folder, *acme_contact, *acme_challenge;
 	bool stun;
 	uint64_t stun_port, stun_rate;
 	char *mesh_key_file, *mesh_with;

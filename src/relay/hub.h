@@ -170,6 +170,7 @@ enum {
 struct hub {
 	struct hub_cfg cfg;
 	struct hub_counts count;
+	uint64_t own_drops; /* packets dropped because their own sender's line was the longest */
 	size_t n_clients, n_home, n_peers_local, n_peers_remote, n_dup_keys;
 	struct map peers, edges; /* private from here */
 	struct pool pool, stash_pool;

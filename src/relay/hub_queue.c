@@ -140,6 +140,7 @@ static bool make_room(struct hub *h, struct hub_client *c, struct hub_edge *e, e
 	/* A line with half of all there is, is the longest: no need to look. */
 	victim = own->bytes > c->queued / 2 ? own : longest(c, HUB_DATA);
 	if (victim) {
+		h->own_drops += victim == own;
 		drop_head(h, c, victim, HUB_DATA, HUB_DROP_QUEUE_HEAD);
 		return true;
 	}

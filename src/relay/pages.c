@@ -352,6 +352,8 @@ void relay_metrics(struct relay *r, struct buf *out)
 	metric(out, "logins_total", "counter", "logins let in", c->logins);
 	metric(out, "throttled_total", "counter", "times a client waited for its rate",
 	       c->throttled);
+	metric(out, "held_back_total", "counter", "times a client waited as it flooded a queue",
+	       c->held_back);
 	closes(c, out);
 }
 

@@ -45,6 +45,7 @@ struct relay_counts {
 	uint64_t websockets;
 	uint64_t logins;
 	uint64_t throttled; /* times a client had to wait for its rate */
+	uint64_t held_back; /* times one had to wait as it flooded somebody's queue */
 	uint64_t closed[RELAY_CLOSES];
 };
 

@@ -8,6 +8,7 @@
 
 enum {
 	ALIVE_SPREAD_US = 5 * 1000 * 1000, /* so that not all keep-alives fall together */
+	HOLD_BACK_US = 1000,
 };
 
 /* What is needed until the client is in. */
@@ -283,6 +284,19 @@ static void charge(struct relay_session *s, size_t n)
 	ev_timer_after(env->ev, &s->throttle, (int64_t)(-s->tokens / rate) + 1);
 }
 
+/*
+ * A client whose own packets overflow a queue is read from a little later: what
+ * it sends would only be read, opened and dropped, at the cost of all others.
+ */
+static void hold_back(struct relay_session *s)
+{
+	if (s->hub.role == HUB_MESH || ev_timer_active(&s->throttle))
+		return;
+	s->relay->counts.held_back++;
+	stream_pause(s->stream);
+	ev_timer_after(s->relay->env.ev, &s->throttle, HOLD_BACK_US);
+}
+
 /* --- reading --- */
 
 static enum relay_close why_closed(int r)
@@ -308,6 +322,7 @@ static bool take_frames(struct relay_session *s, struct span in, size_t *ret_use
 	if (s->state != SESSION_OPEN || !in.n)
 		return true;
 
+	uint64_t drops = s->relay->hub.own_drops;
 	int r = hub_recv(&s->relay->hub, &s->hub, in, ev_now(s->relay->env.ev));
 
 	*ret_used = used + in.n;
@@ -317,6 +332,8 @@ static bool take_frames(struct relay_session *s, struct span in, size_t *ret_use
 		return false;
 	}
 	charge(s, in.n);
+	if (s->relay->hub.own_drops != drops)
+		hold_back(s);
 	return true;
 }
 
