@@ -91,6 +91,18 @@ static struct eowner *find_owner(struct pol_engine *e, uint64_t user, bool make)
 
 /* ---- life ---- */
 
+/* Does what a node may do depend on more than who it is: its addresses, its attributes? */
+static bool names_addresses(const struct pol_engine *e)
+{
+	vec_each(const struct srcset *, s, &e->sets)
+		if (s->postures.n)
+			return true;
+	for (size_t i = 0; i < e->p->sels.n; i++)
+		if (engine_sel(e, (uint32_t)i)->kind == SEL_LITERAL)
+			return true;
+	return false;
+}
+
 struct pol_engine *pol_engine_new(struct policy *take)
 {
 	struct pol_engine *e = mem_new(struct pol_engine);
@@ -119,6 +131,7 @@ struct pol_engine *pol_engine_new(struct policy *take)
 	policy_internet(&e->internet);
 	e->sels = mem_new_n(struct esel, e->p->sels.n + 1);
 	engine_make_sets(e);
+	e->by_address = names_addresses(e);
 	pol_engine_users(e, NULL, 0, NULL);
 	return e;
 }
@@ -408,16 +421,34 @@ static struct enode *copy_node(const struct pol_engine *e, const struct pol_node
 	return n;
 }
 
+/*
+ * Where the policy speaks of users, groups and tags alone, devices of one person
+ * stand alike: the class of another one of them will do.
+ */
+static struct eclass *class_of_sibling(const struct pol_engine *e, const struct enode *n)
+{
+	const struct enode *other;
+
+	if (e->by_address || !n->owner || n->n.n_routes || !set_has_node(&e->tailnet, n))
+		return NULL;
+	list_each(other, &n->owner->nodes, in_owner)
+		if (other->class && other->n.n_routes == 0 && set_has_node(&e->tailnet, other))
+			return other->class;
+	return NULL;
+}
+
 static void join(struct pol_engine *e, struct enode *n)
 {
-	n->class = engine_classify(e, n);
-	list_append(&n->class->members, &n->in_class);
-	n->class->n++;
 	if (n->n.user) {
 		n->owner = find_owner(e, n->n.user, true);
-		list_append(&n->owner->nodes, &n->in_owner);
+		n->class = class_of_sibling(e, n);
+		list_prepend(&n->owner->nodes, &n->in_owner);
 		n->owner->n++;
 	}
+	if (!n->class)
+		n->class = engine_classify(e, n);
+	list_append(&n->class->members, &n->in_class);
+	n->class->n++;
 }
 
 static void leave(struct pol_engine *e, struct enode *n)
@@ -465,11 +496,14 @@ static void drop_node(struct pol_engine *e, struct enode *n)
 /* The users changed: what every node is, may be different. */
 void engine_judge_again(struct pol_engine *e)
 {
+	static const struct ip none;
+
+	/* All leave before one joins: a sibling that stayed would hand on what it was. */
+	for (struct map_node *m = map_first(&e->nodes); m; m = map_next(&e->nodes, m))
+		leave(e, CONTAINER_OF(m, struct enode, by_id));
 	for (struct map_node *m = map_first(&e->nodes); m; m = map_next(&e->nodes, m)) {
 		struct enode *n = CONTAINER_OF(m, struct enode, by_id);
-		static const struct ip none;
 
-		leave(e, n);
 		n->ip4 = engine_disables_ipv4(e, &n->n) ? none : n->n.ip4;
 		join(e, n);
 	}

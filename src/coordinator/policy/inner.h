@@ -88,6 +88,7 @@ struct pol_engine {
 	uint64_t *ssh_sets;   /* bits of the source sets that SSH rules use */
 	uint64_t *companions; /* bits of rules whose sources are granted something back */
 	bool any_self;
+	bool by_address; /* devices of one person may stand differently */
 	struct map nodes, by_ip4, by_ip6, classes, owners;
 	VEC(struct eroute) routes; /* sorted: subnet routes of the tailnet */
 	struct ipset tailnet;      /* the wildcard without routes: sealed */

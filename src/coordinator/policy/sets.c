@@ -123,9 +123,9 @@ void src_add_range(struct src_list *l, const struct iprange *r)
 
 void src_add_ip(struct src_list *l, const struct ip *ip)
 {
-	struct iprange r = iprange_host(ip);
+	char text[IP_TEXT_MAX];
 
-	src_add_range(l, &r);
+	vec_push(&l->v, arena_str(l->memory, span_str(ip_text(ip, text))));
 }
 
 void src_add_node(struct src_list *l, const struct enode *n)
