@@ -134,7 +134,7 @@ static void settle(size_t at_once)
 		if (!moved)
 			return;
 	}
-	CHECK(!"the sessions never rest");
+	check_fail(__FILE__, __LINE__, "the sessions never rest");
 }
 
 static struct h2_stream *ask(const char *method, const char *target, bool end)

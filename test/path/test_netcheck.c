@@ -109,7 +109,7 @@ static const struct netcheck_report *run(struct netcheck_cfg cfg)
 		else
 			(void)netcheck_recv(n, now, span(p.bytes, p.n));
 	}
-	CHECK(!"the run never ends");
+	check_fail(__FILE__, __LINE__, "the run never ends");
 	return netcheck_report(n);
 }
 

@@ -69,7 +69,7 @@ static void values_out_of_their_range_are_refused(void)
 		"endpoint=1.2.3.4:0", "endpoint=example.org:1", "endpoint=[::1]:65536",
 		"persistent_keepalive_interval=65536", "replace_allowed_ips=", "allowed_ip=10.0.0.0",
 		"allowed_ip=10.0.0.0/33", "allowed_ip=::/129", "allowed_ip=--10.0.0.0/8",
-		"protocol_version=2", "listen_port=1", "private_key=" KEY_A,
+		"protocol_version=2", "listen_port=1", ("private_key=" KEY_A),
 	};
 	/* clang-format on */
 	struct wg_change c;
