@@ -25,6 +25,7 @@
 
 enum {
 	LISTENERS_MAX = HANDOVER_FDS_MAX,
+	LAST_US = 300 * 1000,     /* for answers under way when a successor has taken over */
 	STUN_TRY_US = 500 * 1000, /* until a predecessor has let go of the port */
 	CERT_WARN_HOURS = 12,     /* short-lived certificates are renewed a day or two before */
 };
@@ -69,6 +70,8 @@ struct daemon {
 	struct stunsrv stun;
 	struct ev_timer stun_again;
 	struct ev_signal signals;
+	bool handed_over;
+	struct ev_timer end;
 };
 
 /* --- STUN --- */
@@ -347,11 +350,36 @@ static void hand_over(struct daemon *d)
 		return;
 	}
 	log_info("successor started pid=%ld", (long)pid);
+	d->handed_over = true;
 	if (d->cfg.stun) {
 		stun_close(d);
 		/* Should it fail, we want the port back. */
 		ev_timer_after(d->ev, &d->stun_again, 10 * US_PER_S);
 	}
+}
+
+static void close_doors(struct daemon *d)
+{
+	while (d->n_doors)
+		listener_free(d->doors[--d->n_doors].l);
+}
+
+static void on_end(struct ev_timer *t, mono now)
+{
+	(void)now;
+	ev_stop(CONTAINER_OF(t, struct daemon, end)->ev, 0);
+}
+
+/* The successor accepts from here on; who has been accepted by us still gets an answer. */
+static void end(struct daemon *d)
+{
+	if (!d->handed_over) {
+		ev_stop(d->ev, 0);
+		return;
+	}
+	close_doors(d);
+	d->end.fn = on_end;
+	ev_timer_after(d->ev, &d->end, LAST_US);
 }
 
 static void on_signal(struct ev_signal *s, int signo)
@@ -363,7 +391,7 @@ static void on_signal(struct ev_signal *s, int signo)
 	else if (signo == SIGUSR2)
 		hand_over(d);
 	else
-		ev_stop(d->ev, 0);
+		end(d);
 }
 
 /* --- privileges --- */
@@ -674,8 +702,8 @@ static int start(struct daemon *d)
 
 static void stop(struct daemon *d)
 {
-	for (size_t i = 0; i < d->n_doors; i++)
-		listener_free(d->doors[i].l);
+	ev_timer_stop(d->ev, &d->end);
+	close_doors(d);
 	stun_close(d);
 	front_free(d->front);
 	mesh_free(d->mesh);
