@@ -225,14 +225,19 @@ void session_retry_poll(struct session *s, int64_t us)
 
 /* ---- life ---- */
 
+static void drop_persist(struct session *s)
+{
+	if (!s->persist)
+		return;
+	persist_wipe(s->persist);
+	free(TAKE(s->persist));
+}
+
 void session_set_persist(struct session *s, const struct persist *p)
 {
 	struct persist *copy = js_clone(&persist_type, p);
 
-	if (s->persist) {
-		persist_wipe(s->persist);
-		free(s->persist);
-	}
+	drop_persist(s);
 	s->persist = copy;
 }
 
@@ -280,8 +285,7 @@ void session_free(struct session *s)
 	session_poll_done(s);
 	ctl_free(s->ctl);
 	netmap_done(&s->map);
-	persist_wipe(s->persist);
-	free(s->persist);
+	drop_persist(s);
 	node_priv_wipe(&s->trying);
 	if (s->auth_key)
 		explicit_bzero(s->auth_key, strlen(s->auth_key));
