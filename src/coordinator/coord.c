@@ -382,6 +382,19 @@ static void make_doors(struct coord *co)
 	co->http = co->doors[DOOR_NET].http;
 }
 
+/*
+ * Clients need a relay to come up. Where none is configured but a URL, which is
+ * not fetched here, ours serves: nothing is asked of strangers by default.
+ */
+static void ensure_relay(struct config *cfg)
+{
+	if (cfg->derp_enabled || cfg->derp_paths.n)
+		return;
+	cfg->derp_enabled = cfg->derp_auto_region = true;
+	log_info("no relay is configured (derp.paths, derp.server): the embedded one serves%s",
+	         cfg->derp_urls.n ? "; derp.urls are not fetched" : "");
+}
+
 static int open_relay(struct coord *co)
 {
 	AUTO_WIPE(machine_priv) text;
@@ -423,7 +436,8 @@ static int start(struct coord *co)
 	make_doors(co);
 	r = front_new(co, &co->front);
 	if (r >= 0)
-		r = open_relay(co);
+		ensure_relay(co->cfg);
+	r = open_relay(co);
 	if (r >= 0)
 		r = set_relays(co);
 	if (r >= 0)
