@@ -144,7 +144,7 @@ void mapjson_peer(const struct map_world *world, const struct node *n, const str
 
 	state_served_routes(world->st, n, false, &primary);
 	state_served_routes(world->st, n, true, &allowed);
-	if (allowed.n && viewer)
+	if (n->approved.n && viewer)
 		world->judge->routes_for(world->judge->arg, viewer, n, &allowed);
 	js_wr_open(&w, JS_OBJECT);
 	put_identity(&w, world->settings, n);
