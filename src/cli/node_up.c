@@ -298,6 +298,7 @@ static int patch_prefs(struct cli *cli, const struct pref_opts *o, bool up)
 	r = put_prefs(cli, &p, o, prefs.json, status.json);
 	if (up) {
 		set_bool(&p, "WantRunning", true);
+		set_bool(&p, "LoggedOut", false);
 		if (cli->given >> OPT_LOGIN_SERVER & 1)
 			set_str(&p, "ControlURL", span_str(o->login_server));
 	}
@@ -430,6 +431,15 @@ static int wait_until_running(struct cli *cli, const struct pref_opts *o)
 	return got > 0 ? 0 : 1;
 }
 
+/* Never logged in here: the daemon waits to be told to, with a key too. */
+static bool needs_login(struct cli *cli)
+{
+	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+
+	return api_call(cli, "GET", "status?peers=false", span(NULL, 0), &a) == 0 &&
+	       !js_truth(js_get(a.json, "HaveNodeKey"), false);
+}
+
 static int run_up(struct cli *cli, const void *opts, int argc, char **argv)
 {
 	const struct pref_opts *o = opts;
@@ -439,7 +449,7 @@ static int run_up(struct cli *cli, const void *opts, int argc, char **argv)
 	(void)argv;
 	if (r == 0)
 		r = start(cli, o);
-	if (r == 0 && o->force_reauth)
+	if (r == 0 && (o->force_reauth || needs_login(cli)))
 		r = login_interactive(cli);
 	return r ? r : wait_until_running(cli, o);
 }

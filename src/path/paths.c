@@ -223,6 +223,17 @@ static void set_control_key(struct paths *p, mono now, struct path_peer *peer,
 	if (s->set ? disco_pub_eq(&s->pub, key) : disco_pub_is_zero(key))
 		return;
 	set_slot(p, s, peer, key);
+	/* Control now says what the tunnel said before: one key, one slot, nothing new. */
+	if (s->set && peer->slots[SLOT_TUNNEL].set &&
+	    disco_pub_eq(&peer->slots[SLOT_TUNNEL].pub, key)) {
+		static const struct disco_pub none;
+
+		set_slot(p, &peer->slots[SLOT_TUNNEL], peer, &none);
+		if (peer->active == SLOT_TUNNEL) {
+			peer->active = SLOT_CONTROL;
+			return;
+		}
+	}
 	/* What was learnt inside the tunnel stays in use until it is heard no more. */
 	if (peer->active == SLOT_CONTROL && !s->set && peer->slots[SLOT_TUNNEL].set)
 		peer->active = SLOT_TUNNEL;
@@ -236,6 +247,15 @@ void paths_peer_learn_disco(struct paths *p, mono now, struct path_peer *peer,
 
 	if (disco_pub_is_zero(key) || (s->set && disco_pub_eq(&s->pub, key)))
 		return;
+	/* Control said the same: in a second slot it would be taken for another key. */
+	if (peer->slots[SLOT_CONTROL].set && disco_pub_eq(&peer->slots[SLOT_CONTROL].pub, key)) {
+		if (peer->active == SLOT_CONTROL)
+			return;
+		peer->active = SLOT_CONTROL;
+		path_reset(p, now, peer, true);
+		path_update(p, now, peer);
+		return;
+	}
 	set_slot(p, s, peer, key);
 	peer->active = SLOT_TUNNEL;
 	path_reset(p, now, peer, true);
@@ -285,12 +305,27 @@ void paths_peer_remove(struct paths *p, struct path_peer *peer)
 	free(peer);
 }
 
+static void ping_done(struct paths *p, struct path_peer *peer, const struct path_ping *ping,
+                      int64_t rtt_us)
+{
+	struct path_queued *q = paths_put(p, PATHS_PING_DONE, peer, span(NULL, 0));
+
+	q->out.token = ping->token;
+	q->out.via = ping->via;
+	q->out.region = ping->region;
+	q->out.rtt_us = rtt_us;
+}
+
 /* Proof of the past counts no more. */
 void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_best)
 {
-	(void)p;
 	(void)now;
 	peer->trust_until = (mono){ 0 };
+	vec_each(struct path_ping *, ping, &peer->pings) {
+		/* Whoever asked for it hears that it is lost. */
+		if (ping->token)
+			ping_done(p, peer, ping, -1);
+	}
 	peer->pings.n = 0;
 	peer->last_full_ping = (mono){ 0 };
 	vec_each(struct candidate *, c, &peer->candidates) {
@@ -467,14 +502,8 @@ static void time_out_pings(struct paths *p, mono now, struct path_peer *peer)
 		if (mono_since(ping.sent, now) < PATHS_PING_TIMEOUT_US)
 			continue;
 		vec_remove_swap(&peer->pings, i);
-		if (ping.token) {
-			struct path_queued *q = paths_put(p, PATHS_PING_DONE, peer, span(NULL, 0));
-
-			q->out.token = ping.token;
-			q->out.via = ping.via;
-			q->out.region = ping.region;
-			q->out.rtt_us = -1;
-		}
+		if (ping.token)
+			ping_done(p, peer, &ping, -1);
 		/* Silence alone does not end a way that was proved lately: it may have been loss.
 		 */
 		if (!ping.region && peer->best.set && path_via_eq(&ping.via, &peer->best.via) &&

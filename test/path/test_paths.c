@@ -426,6 +426,41 @@ static void a_new_disco_key_keeps_the_path_but_not_the_trust(void)
 	paths_free(p);
 }
 
+/* Every session tells the key inside the tunnel that control has told already. */
+static void the_same_key_learnt_from_both_sides_is_one_key(void)
+{
+	start(1);
+	make_direct(1, 20000);
+	paths_peer_learn_disco(p, now, peer, &peer_pub);
+	CHECK(choice().trusted && !choice().derp);
+
+	struct disco_msg ping = { .type = DISCO_PING, .txid = { { 5 } }, .node = peer_node };
+	struct path_from from = by_udp(1);
+
+	from_peer(&ping, &from);
+	CHECK(choice().trusted);
+	pass(3 * US_PER_S);
+	CHECK(choice().udp);
+	paths_free(p);
+}
+
+static void a_person_hears_of_a_ping_that_a_change_of_keys_lost(void)
+{
+	struct disco_priv fresh;
+	struct disco_pub fresh_pub;
+	bool done = false;
+
+	start(1);
+	paths_ping(p, now, peer, 42, 0);
+	disco_priv_new(&fresh);
+	disco_priv_public(&fresh, &fresh_pub);
+	paths_peer_learn_disco(p, now, peer, &fresh_pub);
+	while (next())
+		done = done || (out.act == PATHS_PING_DONE && out.token == 42 && out.rtt_us < 0);
+	CHECK(done);
+	paths_free(p);
+}
+
 static void a_removed_peer_leaves_nothing_behind(void)
 {
 	start(5);
@@ -482,6 +517,8 @@ int main(void)
 	RUN(stale_own_addresses_are_found_out_before_the_call);
 	RUN(the_nearer_of_two_ways_wins_and_equals_do_not_take_turns);
 	RUN(a_new_disco_key_keeps_the_path_but_not_the_trust);
+	RUN(the_same_key_learnt_from_both_sides_is_one_key);
+	RUN(a_person_hears_of_a_ping_that_a_change_of_keys_lost);
 	RUN(a_removed_peer_leaves_nothing_behind);
 	RUN(a_ping_asked_for_by_a_person_is_answered_with_its_way);
 	return check_done();

@@ -25,9 +25,11 @@ void policy_issues_done(struct policy_issues *all)
 	all->cut = false;
 }
 
+PRINTF(5, 0)
 static void add(struct policy_issues *all, size_t at, enum policy_code code, bool warning,
                 const char *fmt, va_list ap) PRINTF(5, 0);
 
+PRINTF(5, 0)
 static void add(struct policy_issues *all, size_t at, enum policy_code code, bool warning,
                 const char *fmt, va_list ap)
 {
