@@ -146,6 +146,7 @@ static void ids_keys_names_and_addresses_are_taken_over_unchanged(void)
 	CHECK_STR(policy, "// mine\n{}");
 	free(policy);
 	state_free(st);
+	import_report_done(&report);
 	CHECK(import_headscale(&p.cfg, false, &report) < 0);
 	import_report_done(&report);
 	close_place(&p);
