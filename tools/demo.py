@@ -210,7 +210,7 @@ def join(key):
     for host, flags in NODES.items():
         wait(f"fairleadd on {host} answers", 10, lambda: os.path.exists(f"{STATE}/{host}.sock"))
         began = time.monotonic()
-        fairlead(host, "up", "--login-server=https://192.0.2.10", f"--auth-key=file:{STATE}/key", f"--hostname={host}", *flags, timeout=60)
+        fairlead(host, "up", "--accept-dns=false", "--login-server=https://192.0.2.10", f"--auth-key=file:{STATE}/key", f"--hostname={host}", *flags, timeout=60)
         address = fairlead(host, "ip", "-4").stdout.strip()
         saw(f"{host}: {address}, after {time.monotonic() - began:.1f} s")
 
