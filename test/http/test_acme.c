@@ -209,14 +209,15 @@ static void a_server_that_never_decides_is_given_up(void)
 
 static void answers_that_lack_what_is_needed_fail_at_every_step(void)
 {
+	static const char not_https[] = "{\"newNonce\":\"http://ca.test/n\",\"newAccount\":"
+					"\"http://ca.test/a\",\"newOrder\":\"http://ca.test/o\"}";
 	static const char *const bad[] = {
 		"",
 		"{}",
 		"[]",
 		"{\"newNonce\":1}",
 		"rubbish",
-		"{\"newNonce\":\"http://ca.test/n\",\"newAccount\":"
-		"\"http://ca.test/a\",\"newOrder\":\"http://ca.test/o\"}"
+		not_https,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
