@@ -107,9 +107,16 @@ static void set_up(void)
 
 	ev = ev_new();
 	up.ev = cl.ev = ev;
-	CHECK_OK(dgram_open(&up, &up_udp));
-	CHECK_OK(dgram_local(up_udp, &upstream));
-	CHECK_OK(listener_tcp(ev, &upstream, &tcp, &up_tcp));
+	/* One port for both: the one that UDP was given may be taken for TCP. */
+	for (int tries = 0; tries < 50 && !up_tcp; tries++) {
+		dgram_close(up_udp);
+		up_udp = NULL;
+		CHECK_OK(dgram_open(&up, &up_udp));
+		CHECK_OK(dgram_local(up_udp, &upstream));
+		if (listener_tcp(ev, &upstream, &tcp, &up_tcp) < 0)
+			up_tcp = NULL;
+	}
+	CHECK(up_tcp != NULL);
 	CHECK_OK(dgram_open(&cl, &client));
 	u.addr = upstream;
 	dns_config_host(c, &nas, &ip, true);
