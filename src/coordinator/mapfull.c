@@ -62,20 +62,25 @@ static struct image *image_new(struct maphub *h, struct view *view, const struct
 	return i;
 }
 
-/* An old image costs its users a longer first delta; past this a new one is cheaper. */
-static bool fresh_enough(const struct maphub *h, const struct image *i)
+/*
+ * An old image costs its users a longer first delta; past this a new one is
+ * cheaper. Who takes the map once has no delta.
+ */
+static bool fresh_enough(const struct maphub *h, const struct image *i, bool once)
 {
-	return state_seq(h->st) - i->seq <= 64 + i->view->n / 2;
+	return state_seq(h->st) - i->seq <= (once ? 0 : 64 + i->view->n / 2);
 }
 
-static struct image *image_of(struct maphub *h, struct class *class, const struct node *viewer,
-                              enum piece_form form, wall now)
+static struct image *image_of(struct mapsess *s, struct class *class, const struct node *viewer,
+                              wall now)
 {
+	struct maphub *h = s->hub;
+	enum piece_form form = s->form;
 	struct class_cache *cache = maphub_cache(h, class);
 
 	if (!cache)
 		return image_new(h, visibility_view(h->vis, NULL), viewer, form, now);
-	if (!cache->image[form] || !fresh_enough(h, cache->image[form])) {
+	if (!cache->image[form] || !fresh_enough(h, cache->image[form], s->once)) {
 		image_unref(cache->image[form]);
 		cache->image[form] = image_new(h, visibility_view(h->vis, class), viewer, form,
 		                               now);
@@ -196,7 +201,7 @@ int mapfull_build(struct mapsess *s, const struct node *n, wall now, struct mapm
 	struct maphub *h = s->hub;
 	struct map_world w = maphub_world(h, now);
 	struct class *class = visibility_class(h->vis, s->node);
-	struct image *i = image_of(h, class, n, s->form, now);
+	struct image *i = image_of(s, class, n, now);
 
 	mapmsg_add(ret, piece_ref(h->derp_piece[s->form]));
 	buf_clear(&h->scratch);

@@ -143,6 +143,7 @@ struct mapsess *mapsess_new(struct maphub *h, uint64_t node, enum piece_form for
 	s->hub = h;
 	s->node = node;
 	s->form = form;
+	s->once = once;
 	if (!once)
 		list_append(&h->sessions, &s->link);
 	return s;

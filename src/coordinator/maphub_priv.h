@@ -67,7 +67,7 @@ struct mapsess {
 	struct maphub *hub;
 	uint64_t node;
 	enum piece_form form;
-	bool started, self_dirty;
+	bool once, started, self_dirty;
 	struct view *view;
 	uint64_t seq;
 	uint64_t derp_version, dns_version, stamp;

@@ -6,7 +6,10 @@
  */
 #include "coordinator/coord.h"
 
-/* POST /ts2021. Answers with 101 or an error. */
+/*
+ * POST /ts2021, an upgrade; or GET, the WebSocket of clients that run in a browser.
+ * Answers with 101 or an error.
+ */
 void noise_link_upgrade(struct coord_call *c);
 /* Who it is: proven by the handshake. */
 const struct machine_pub *noise_link_machine(const struct noise_link *l);

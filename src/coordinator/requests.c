@@ -67,10 +67,12 @@ static int read_auth(struct js_rd *rd, struct span *ret)
 	return r;
 }
 
-static int register_field(struct js_rd *rd, struct span key, struct register_request *q)
+static int register_field(struct js_rd *rd, struct arena *a, struct span key, void *ret)
 {
+	struct register_request *q = ret;
 	struct span skipped;
 
+	(void)a;
 	if (span_is(key, "Version"))
 		return read_version(rd, &q->version);
 	if (span_is(key, "NodeKey"))
@@ -88,26 +90,6 @@ static int register_field(struct js_rd *rd, struct span key, struct register_req
 	if (span_is(key, "Hostinfo"))
 		return js_rd_skip(rd, &q->hostinfo);
 	return js_rd_skip(rd, &skipped);
-}
-
-int register_request_read(struct arena *a, struct span json, struct register_request *ret)
-{
-	struct js_rd rd;
-	struct span key;
-	int r;
-
-	*ret = (struct register_request){ 0 };
-	if (json.n > REQUEST_MAX)
-		return ERR_LIMIT;
-	js_rd_init(&rd, a, json);
-	r = js_rd_enter(&rd, JS_OBJECT);
-	while (r >= 0 && (r = js_rd_next_key(&rd, &key)) > 0)
-		r = register_field(&rd, key, ret);
-	if (r >= 0)
-		r = js_rd_end(&rd);
-	if (r >= 0 && (node_pub_is_zero(&ret->key) || ret->followup.n > 1024))
-		r = ERR_MALFORMED;
-	return r;
 }
 
 static int read_endpoints(struct js_rd *rd, struct arena *a, struct map_request *q)
@@ -141,8 +123,9 @@ static int read_compress(struct js_rd *rd, bool *ret)
 	return r;
 }
 
-static int map_field(struct js_rd *rd, struct arena *a, struct span key, struct map_request *q)
+static int map_field(struct js_rd *rd, struct arena *a, struct span key, void *ret)
 {
+	struct map_request *q = ret;
 	struct span skipped;
 
 	if (span_is(key, "Version"))
@@ -168,33 +151,52 @@ static int map_field(struct js_rd *rd, struct arena *a, struct span key, struct 
 	return js_rd_skip(rd, &skipped);
 }
 
-int map_request_read(struct arena *a, struct span json, struct map_request *ret)
+static int admit_field(struct js_rd *rd, struct arena *a, struct span key, void *ret)
+{
+	struct span skipped;
+
+	(void)a;
+	return span_is(key, "NodePublic") ? read_key(rd, parse_node, ret)
+	                                  : js_rd_skip(rd, &skipped);
+}
+
+/* One object, field by field. */
+static int read_request(struct arena *a, struct span json,
+                        int (*field)(struct js_rd *rd, struct arena *a, struct span key, void *ret),
+                        void *ret)
 {
 	struct js_rd rd;
 	struct span key;
 	int r;
 
-	*ret = (struct map_request){ 0 };
 	if (json.n > REQUEST_MAX)
 		return ERR_LIMIT;
 	js_rd_init(&rd, a, json);
 	r = js_rd_enter(&rd, JS_OBJECT);
 	while (r >= 0 && (r = js_rd_next_key(&rd, &key)) > 0)
-		r = map_field(&rd, a, key, ret);
+		r = field(&rd, a, key, ret);
 	return r < 0 ? r : js_rd_end(&rd);
+}
+
+int register_request_read(struct arena *a, struct span json, struct register_request *ret)
+{
+	int r;
+
+	*ret = (struct register_request){ 0 };
+	r = read_request(a, json, register_field, ret);
+	if (r >= 0 && (node_pub_is_zero(&ret->key) || ret->followup.n > 1024))
+		r = ERR_MALFORMED;
+	return r;
+}
+
+int map_request_read(struct arena *a, struct span json, struct map_request *ret)
+{
+	*ret = (struct map_request){ 0 };
+	return read_request(a, json, map_field, ret);
 }
 
 int admit_request_read(struct arena *a, struct span json, struct node_pub *ret)
 {
-	struct js_rd rd;
-	struct span key, skipped;
-	int r;
-
 	*ret = (struct node_pub){ 0 };
-	js_rd_init(&rd, a, json);
-	r = js_rd_enter(&rd, JS_OBJECT);
-	while (r >= 0 && (r = js_rd_next_key(&rd, &key)) > 0)
-		r = span_is(key, "NodePublic") ? read_key(&rd, parse_node, ret)
-		                               : js_rd_skip(&rd, &skipped);
-	return r < 0 ? r : js_rd_end(&rd);
+	return read_request(a, json, admit_field, ret);
 }

@@ -93,6 +93,7 @@ static void head_ping(struct coord_call *c)
 const struct coord_route routes_net[] = {
 	{ { "GET", "/key" }, get_key },
 	{ { "POST", "/ts2021" }, noise_link_upgrade },
+	{ { "GET", "/ts2021" }, noise_link_upgrade },
 	{ { "GET", "/derp" }, embed_upgrade },
 	{ { "GET", "/derp/probe" }, embed_probe },
 	{ { "GET", "/derp/latency-check" }, embed_probe },

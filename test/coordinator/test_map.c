@@ -478,6 +478,31 @@ static void a_session_that_fell_out_of_the_journal_starts_again_with_the_whole(v
 	world_close(&w);
 }
 
+/* A stream would be brought up to date by its first delta; one answer has none. */
+static void a_map_asked_for_once_is_of_now(void)
+{
+	struct world w;
+
+	world_open(&w);
+	join(&w, 1);
+
+	struct client stream = client_of(w.hub, 1, PIECE_PLAIN);
+
+	CHECK_OK(drain(&stream, w.t.now));
+	join(&w, 2);
+
+	struct client once = { .sess = mapsess_new(w.hub, 2, PIECE_PLAIN, true) };
+	struct mapmsg msg = { 0 };
+
+	CHECK_EQ(mapsess_next(once.sess, w.t.now, &msg), 1);
+	receive(&once, &msg);
+	CHECK_EQ(once.peers.n, 1);
+	mapmsg_done(&msg);
+	client_done(&once);
+	client_done(&stream);
+	world_close(&w);
+}
+
 static void large_classes_get_every_peer_once(void)
 {
 	static const unsigned sizes[] = { 1, 2, 63, 64, 65, 128, 129, 200 };
@@ -636,6 +661,7 @@ int main(void)
 {
 	RUN(any_order_of_deltas_equals_the_full_map);
 	RUN(a_session_that_fell_out_of_the_journal_starts_again_with_the_whole);
+	RUN(a_map_asked_for_once_is_of_now);
 	RUN(large_classes_get_every_peer_once);
 	RUN(an_endpoint_change_is_one_patch_encoded_once_for_all);
 	RUN(going_online_is_not_being_added);

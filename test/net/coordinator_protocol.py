@@ -1,0 +1,39 @@
+"""The control protocol's corners, with clients that can be told what to ask and with stock tailscaleds."""
+import os, sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import coordlab
+from netlab import check, command, test, tool, wait_until
+
+
+@test('a client in a browser joins by WebSocket, and its pings are answered')
+def websocket(w):
+    w.serve()
+    w.admin('users', 'create', 'lab')
+    w.reusable = w.key('--user', '1', '--reusable')
+    m = w.client('-ws', '-ping', 'join', w.reusable, 'page')
+    check(m['Name'] == 'page.tail.lab.' and '100.64.0.1' in m['Addresses'], str(m))
+    m = w.client('join', w.reusable, 'plain')
+    check(m['Peers'] == ['page.tail.lab.'], str(m))
+
+
+@test('an upgrade that is none is told why')
+def no_upgrade(w):
+    def status(*args):
+        return command([tool('curl'), '-s', '-o', '/dev/null', '-w', '%{http_code}', *args, f'{coordlab.SERVER}/ts2021'], ns=w.ns).stdout
+    ws = ['-H', 'Connection: Upgrade', '-H', 'Upgrade: websocket', '-H', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==']
+    check(status() == '400', 'a plain GET')
+    check(status('-X', 'POST') == '400', 'a plain POST')
+    check(status(*ws, '-H', 'Sec-WebSocket-Version: 13') == '400', 'no subprotocol')
+    check(status(*ws, '-H', 'Sec-WebSocket-Version: 12', '-H', 'Sec-WebSocket-Protocol: tailscale-control-protocol') == '426', 'an old version')
+    check(status(*ws, '-H', 'Sec-WebSocket-Version: 13', '-H', 'Sec-WebSocket-Protocol: tailscale-control-protocol') == '400', 'no handshake')
+
+
+@test('of many machines that come with one one-off key at once, one is let in')
+def race(w):
+    r = w.client('race', w.key('--user', '1'), '24')
+    check(r == {'In': 1, 'Errors': {'authkey already used': 23}}, str(r))
+
+
+if __name__ == '__main__':
+    coordlab.main('cp', coordlab.World)

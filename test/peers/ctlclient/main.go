@@ -1,0 +1,275 @@
+// A client of a control server for tests, over the library's own Noise: one that
+// can be told what to ask, and how to come.
+//
+//	ctlclient -url URL [-ws [-ping]] [-keys FILE] join AUTHKEY [NAME]
+//	ctlclient -url URL [-ws] -keys FILE call METHOD PATH [JSON]
+//	ctlclient -url URL race AUTHKEY N
+//
+// -ws comes as a browser does: Noise in the messages of a WebSocket.
+// join registers, takes one whole map and prints {"Name", "Addresses", "Peers"}; FILE keeps its keys.
+// call prints {"Status", "Body"}; NODEKEY in JSON stands for the node's key.
+// race lets N machines register at once, each over its own connection, and prints {"In", "Errors"}.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"tailscale.com/control/controlbase"
+	"tailscale.com/net/wsconn"
+	"tailscale.com/tailcfg"
+	"tailscale.com/types/key"
+)
+
+const (
+	protocol = "tailscale-control-protocol"
+	hello    = "X-Tailscale-Handshake"
+)
+
+var (
+	base  = flag.String("url", "", "of the server")
+	ws    = flag.Bool("ws", false, "come by WebSocket")
+	ping  = flag.Bool("ping", false, "send a WebSocket ping and want the pong")
+	saved = flag.String("keys", "", "file of this machine's keys")
+)
+
+type keys struct {
+	Machine key.MachinePrivate
+	Node    key.NodePrivate
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+func loadKeys() (k keys) {
+	if b, err := os.ReadFile(*saved); err == nil {
+		if err := json.Unmarshal(b, &k); err != nil {
+			log.Fatal(err)
+		}
+		return k
+	}
+	k = keys{key.NewMachine(), key.NewNode()}
+	if *saved != "" {
+		if err := os.WriteFile(*saved, must(json.Marshal(k)), 0600); err != nil {
+			log.Fatal(err)
+		}
+	}
+	return k
+}
+
+func serverKey() key.MachinePublic {
+	r := must(http.Get(fmt.Sprintf("%s/key?v=%d", *base, tailcfg.CurrentCapabilityVersion)))
+	defer r.Body.Close()
+	var k struct {
+		PublicKey key.MachinePublic `json:"publicKey"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&k); err != nil {
+		log.Fatal(err)
+	}
+	return k.PublicKey
+}
+
+func dialWebSocket(ctx context.Context, first string) net.Conn {
+	target := "ws" + strings.TrimPrefix(*base, "http") + "/ts2021?" + url.Values{hello: {first}}.Encode()
+	c, _, err := websocket.Dial(ctx, target, &websocket.DialOptions{Subprotocols: []string{protocol}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if c.Subprotocol() != protocol {
+		log.Fatalf("subprotocol %q", c.Subprotocol())
+	}
+	if *ping {
+		go func() {
+			if err := c.Ping(ctx); err != nil {
+				log.Fatalf("no pong: %v", err)
+			}
+			fmt.Fprintln(os.Stderr, "pong")
+		}()
+	}
+	return wsconn.NetConn(ctx, c, websocket.MessageBinary, target)
+}
+
+func dialUpgrade(ctx context.Context, first string) net.Conn {
+	u := must(url.Parse(*base))
+	var d net.Dialer
+	c := must(d.DialContext(ctx, "tcp", u.Host))
+	fmt.Fprintf(c, "POST /ts2021 HTTP/1.1\r\nHost: %s\r\nUpgrade: %s\r\nConnection: upgrade\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		u.Host, protocol, hello, first)
+	// Byte by byte: what follows the head is Noise.
+	head := make([]byte, 0, 512)
+	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one[0]) {
+		if _, err := c.Read(one); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		log.Fatalf("%s", head)
+	}
+	return c
+}
+
+// An HTTP client inside Noise.
+func connect(ctx context.Context, server key.MachinePublic, machine key.MachinePrivate) *http.Client {
+	first, cont, err := controlbase.ClientDeferred(machine, server, uint16(tailcfg.CurrentCapabilityVersion))
+	if err != nil {
+		log.Fatal(err)
+	}
+	dial := dialUpgrade
+	if *ws {
+		dial = dialWebSocket
+	}
+	conn := must(cont(ctx, dial(ctx, base64.StdEncoding.EncodeToString(first))))
+	t := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	t.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	return &http.Client{Transport: t}
+}
+
+func ask(ctx context.Context, c *http.Client, method, path string, body []byte) *http.Response {
+	req := must(http.NewRequestWithContext(ctx, method, "https://unused"+path, bytes.NewReader(body)))
+	return must(c.Do(req))
+}
+
+func hostinfo(name string) *tailcfg.Hostinfo {
+	return &tailcfg.Hostinfo{OS: "js", Hostname: name, BackendLogID: strings.Repeat("0", 64)}
+}
+
+func register(ctx context.Context, c *http.Client, k keys, authKey, name string) (answer tailcfg.RegisterResponse) {
+	r := ask(ctx, c, "POST", "/machine/register", must(json.Marshal(tailcfg.RegisterRequest{
+		Version:  tailcfg.CurrentCapabilityVersion,
+		NodeKey:  k.Node.Public(),
+		NLKey:    key.NewNLPrivate().Public(),
+		Auth:     &tailcfg.RegisterResponseAuth{AuthKey: authKey},
+		Hostinfo: hostinfo(name),
+	})))
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		log.Fatalf("register: %s: %v", r.Status, err)
+	}
+	return answer
+}
+
+func wholeMap(ctx context.Context, c *http.Client, k keys, name string) (m tailcfg.MapResponse) {
+	r := ask(ctx, c, "POST", "/machine/map", must(json.Marshal(tailcfg.MapRequest{
+		Version:  tailcfg.CurrentCapabilityVersion,
+		NodeKey:  k.Node.Public(),
+		DiscoKey: key.NewDisco().Public(),
+		Hostinfo: hostinfo(name),
+	})))
+	defer r.Body.Close()
+	var size uint32
+	if err := binary.Read(r.Body, binary.LittleEndian, &size); err != nil {
+		log.Fatalf("map: %s: %v", r.Status, err)
+	}
+	if err := json.NewDecoder(io.LimitReader(r.Body, int64(size))).Decode(&m); err != nil {
+		log.Fatal(err)
+	}
+	return m
+}
+
+func join(ctx context.Context, authKey, name string) {
+	k := loadKeys()
+	c := connect(ctx, serverKey(), k.Machine)
+	if a := register(ctx, c, k, authKey, name); a.Error != "" || !a.MachineAuthorized {
+		log.Fatalf("not registered: %+v", a)
+	}
+	m := wholeMap(ctx, c, k, name)
+	out := struct {
+		Name             string
+		Addresses, Peers []string
+	}{m.Node.Name, []string{}, []string{}}
+	for _, a := range m.Node.Addresses {
+		out.Addresses = append(out.Addresses, a.Addr().String())
+	}
+	for _, p := range m.Peers {
+		out.Peers = append(out.Peers, p.Name)
+	}
+	fmt.Printf("%s\n", must(json.Marshal(out)))
+}
+
+func call(ctx context.Context, method, path, body string) {
+	k := loadKeys()
+	body = strings.ReplaceAll(body, "NODEKEY", k.Node.Public().String())
+	r := ask(ctx, connect(ctx, serverKey(), k.Machine), method, path, []byte(body))
+	defer r.Body.Close()
+	out := struct {
+		Status int
+		Body   string
+	}{r.StatusCode, string(must(io.ReadAll(r.Body)))}
+	fmt.Printf("%s\n", must(json.Marshal(out)))
+}
+
+func race(ctx context.Context, authKey string, n int) {
+	server := serverKey()
+	answers := make([]tailcfg.RegisterResponse, n)
+	start := make(chan struct{})
+	var ready, done sync.WaitGroup
+	for i := range n {
+		ready.Add(1)
+		done.Add(1)
+		go func() {
+			k := keys{key.NewMachine(), key.NewNode()}
+			c := connect(ctx, server, k.Machine)
+			ready.Done()
+			<-start
+			answers[i] = register(ctx, c, k, authKey, fmt.Sprintf("racer-%d", i))
+			done.Done()
+		}()
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+	out := struct {
+		In     int
+		Errors map[string]int
+	}{Errors: map[string]int{}}
+	for _, a := range answers {
+		if a.Error == "" && a.MachineAuthorized {
+			out.In++
+		} else {
+			out.Errors[a.Error]++
+		}
+	}
+	fmt.Printf("%s\n", must(json.Marshal(out)))
+}
+
+func main() {
+	log.SetFlags(0)
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	switch {
+	case flag.Arg(0) == "join" && flag.NArg() >= 2:
+		name := "browser"
+		if flag.NArg() > 2 {
+			name = flag.Arg(2)
+		}
+		join(ctx, flag.Arg(1), name)
+	case flag.Arg(0) == "call" && flag.NArg() >= 3:
+		call(ctx, flag.Arg(1), flag.Arg(2), flag.Arg(3))
+	case flag.Arg(0) == "race" && flag.NArg() == 3:
+		race(ctx, flag.Arg(1), must(strconv.Atoi(flag.Arg(2))))
+	default:
+		log.Fatal("ctlclient: join, call or race; see the source")
+	}
+}
