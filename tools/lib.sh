@@ -8,7 +8,7 @@ build_packages='gcc libc6-dev meson ninja-build pkg-config python3-minimal pytho
 run_packages='iproute2 nftables iputils-ping procps ca-certificates'
 demo_packages="$run_packages iperf3 curl openssl bind9-dnsutils"
 test_packages="$demo_packages binutils git clang libclang-rt-14-dev clang-format-14 wireguard-tools tcpdump
- bind9-dnsutils busybox-static pebble jq openssh-client openssl dbus conntrack ethtool iptables
+ bind9-dnsutils dnsmasq-base busybox-static pebble jq openssh-client openssl dbus conntrack ethtool iptables
  python3-venv scdoc"
 
 say() {

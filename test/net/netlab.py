@@ -5,7 +5,7 @@ in order and prints TAP. Everything a Lab made is undone when it is closed, also
 
 Names are made unique by the process id, as /var/run/wireguard is shared by all namespaces.
 """
-import atexit, os, shutil, signal, subprocess, sys, time, traceback
+import atexit, glob, os, shutil, signal, subprocess, sys, time, traceback
 
 PEERS = os.environ.get('FAIRLEAD_PEERS', '/var/cache/fairlead-peers/bin')
 BUILD = os.environ.get('FAIRLEAD_BUILD', 'build')
@@ -27,6 +27,13 @@ def peer(name):
     if os.environ.get('FAIRLEAD_REQUIRE_PEERS') == '1':
         raise Failure(f'{path} is missing')
     raise Skip(f'{path} is missing')
+
+
+def unpacked(name, file):
+    """A program that tools/peers unpacked from a package of the distribution, and the environment it needs."""
+    root = os.path.join(PEERS, 'debian', name)
+    found = [p for p in glob.glob(f'{root}/**/*.so*', recursive=True)]
+    return peer(f'debian/{name}/{file}'), {'LD_LIBRARY_PATH': ':'.join(sorted({os.path.dirname(p) for p in found}))}
 
 
 def tool(name):

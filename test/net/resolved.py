@@ -1,13 +1,12 @@
 """host/dns told to a real systemd-resolved, which runs in a namespace of networks and mounts of its own.
 
-Skipped where systemd-resolved is not found: in /lib/systemd, or beside the real peers.
+It is unpacked beside the real peers (tools/peers); skipped where it is not, unless peers are required.
 """
-import os, shutil, subprocess, sys, tempfile, time
+import os, subprocess, sys, tempfile
 
-PEERS = os.environ.get('FAIRLEAD_PEERS', '/var/cache/fairlead-peers/bin')
-BUILD = os.environ.get('FAIRLEAD_BUILD') or sys.argv[1]
+from netlab import *
+
 TOOL = os.path.join(BUILD, 'test/host/host_dns')
-PLACES = ['/lib/systemd/systemd-resolved', os.path.join(PEERS, 'systemd-resolved')]
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
@@ -19,6 +18,7 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 <allow send_requested_reply="true" send_type="error"/></policy></busconfig>
 """
 INSIDE = """
+busctl=$4 lib=$5
 mount -t tmpfs tmpfs /run && mkdir -p /run/dbus /run/systemd && cp "$1/bus.conf" /run/bus.conf || exit 9
 ip link set lo up && ip link add fl0 type veth peer name fl1 && ip link set fl0 up && ip link set fl1 up || exit 9
 if ! getent passwd systemd-resolve >/dev/null; then
@@ -30,8 +30,8 @@ printf '# This is managed by man:systemd-resolved(8).\\nnameserver 127.0.0.53\\n
 mount --bind /run/resolv.conf /etc/resolv.conf || exit 9
 dbus-daemon --config-file=/run/bus.conf --nofork 2>/dev/null & bus=$!
 for i in $(seq 100); do [ -S /run/dbus/system_bus_socket ] && break; sleep 0.05; done
-"$2" >/dev/null 2>&1 & resolved=$!
-call() { busctl --timeout=2 "$@" 2>&1; }
+LD_LIBRARY_PATH=$5 "$2" >/dev/null 2>&1 & resolved=$!
+call() { LD_LIBRARY_PATH=$lib "$busctl" --timeout=2 "$@" 2>&1; }
 for i in $(seq 100); do
     call call org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.DBus.Peer Ping >/dev/null && break
     sleep 0.05
@@ -72,29 +72,47 @@ WANT = [
 ]
 
 
-def main():
-    resolved = next((p for p in PLACES if os.access(p, os.X_OK)), None)
-    if os.geteuid() != 0 or not resolved or not shutil.which('dbus-daemon') or not shutil.which('busctl'):
-        print('1..0 # SKIP no root, or no systemd-resolved')
-        return 0
+def told():
+    """What the script inside prints."""
+    resolved, env = unpacked('systemd-resolved', 'lib/systemd/systemd-resolved')
+    busctl, _ = unpacked('systemd-resolved', 'usr/bin/busctl')
+    tool('dbus-daemon')
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, 'bus.conf'), 'w') as f:
             f.write(BUS)
-        r = subprocess.run(['unshare', '-n', '-m', '-p', '-f', '--kill-child', 'bash', '-c', INSIDE, 'inside', folder, resolved, TOOL],
-                           capture_output=True, text=True, timeout=90)
-    lines = r.stdout.splitlines()
-    bad = 0
-    results = [(name, want in lines) for name, want in WANT]
-    for mode in ('split', 'all'):
+        r = subprocess.run(['unshare', '-n', '-m', '-p', '-f', '--kill-child', 'bash', '-c', INSIDE, 'inside', folder, resolved, TOOL,
+                            busctl, env['LD_LIBRARY_PATH']], capture_output=True, text=True, timeout=90)
+    return r.stdout.splitlines(), r.stderr.splitlines()
+
+
+class Said:
+    """The script runs once, for the first test that asks."""
+    lines = None
+
+    def read(self):
+        if self.lines is None:
+            self.lines, self.errors = told()
+        return self.lines
+
+    def check(self, ok):
+        check(ok, '\n'.join(self.lines + self.errors))
+
+
+def expect(line):
+    return lambda said: (said.read(), said.check(line in said.lines))
+
+
+def leaves_nothing(mode):
+    def run(said):
+        lines = said.read()
         state = {k: [l.split(' ', 1)[1] for l in lines if l.startswith(k + ' ')] for k in ('before', f'after-{mode}')}
-        results.append((f'nothing is left of the {mode} plan', state['before'] and state['before'] == state[f'after-{mode}']))
-    for n, (name, ok) in enumerate(results, 1):
-        bad += not ok
-        print(f"{'ok' if ok else 'not ok'} {n} - {name}")
-    if bad:
-        print('\n'.join('# ' + l for l in lines + r.stderr.splitlines()))
-    print(f'1..{len(results)}')
-    return 1 if bad else 0
+        said.check(state['before'] and state['before'] == state[f'after-{mode}'])
+    return run
 
 
-sys.exit(main())
+for sentence, line in WANT:
+    test(sentence)(expect(line))
+for mode in ('split', 'all'):
+    test(f'nothing is left of the {mode} plan')(leaves_nothing(mode))
+
+sys.exit(run_tests(Said()))
