@@ -5,7 +5,7 @@ in order and prints TAP. Everything a Lab made is undone when it is closed, also
 
 Names are made unique by the process id, as /var/run/wireguard is shared by all namespaces.
 """
-import atexit, glob, os, shutil, signal, subprocess, sys, time, traceback
+import atexit, glob, os, shutil, signal, subprocess, sys, tempfile, time, traceback
 
 PEERS = os.environ.get('FAIRLEAD_PEERS', '/var/cache/fairlead-peers/bin')
 BUILD = os.environ.get('FAIRLEAD_BUILD', 'build')
@@ -51,7 +51,7 @@ def check(condition, what):
         raise Failure(what)
 
 
-def wait_until(condition, what, seconds=10.0, step=0.05):
+def wait_until(condition, what, seconds=30.0, step=0.05):
     """The first true value of condition(); a failure if there is none in time."""
     end = time.monotonic() + seconds
     while True:
@@ -80,6 +80,7 @@ class Lab:
         self.tag = f'{os.getpid() % 10000}'
         self.name = name
         self.namespaces, self.processes = [], []
+        self.folder = tempfile.mkdtemp(prefix=f'fl-{name}-')
         atexit.register(self.close)
 
     def __enter__(self):
@@ -122,7 +123,7 @@ class Lab:
         if p.poll() is None:
             p.send_signal(sig)
             try:
-                p.wait(3)
+                p.wait(15)
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
@@ -135,6 +136,7 @@ class Lab:
         for ns in self.namespaces:
             command(['ip', 'netns', 'del', ns], ok=False)
         self.namespaces = []
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def key_pair():

@@ -20,7 +20,7 @@ def wg(*args, stdin=None, ok=True):
 
 def uapi(ifname, text):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(5)
+    s.settimeout(20)
     s.connect(f'/var/run/wireguard/{ifname}.sock')
     s.sendall(text.encode())
     s.shutdown(socket.SHUT_WR)
@@ -45,15 +45,20 @@ class Side:
         self.process = None
 
     def start(self):
-        self.process = self.lab.start(self.ns, [self.program, '-f', self.ifname], env={'LOG_LEVEL': 'error'})
-        wait_until(lambda: os.path.exists(f'/var/run/wireguard/{self.ifname}.sock'), 'control socket')
-        wait_until(lambda: wg('show', self.ifname, ok=False).returncode == 0, 'wg show')
+        log = os.path.join(self.lab.folder, f'{self.ifname}.log')
+        self.process = self.lab.start(self.ns, [self.program, '-f', self.ifname], env={'LOG_LEVEL': 'error'}, log=log)
+        try:
+            wait_until(lambda: os.path.exists(f'/var/run/wireguard/{self.ifname}.sock'), 'control socket')
+            wait_until(lambda: wg('show', self.ifname, ok=False).returncode == 0, 'wg show')
+        except Failure as why:
+            told = wg('show', self.ifname, ok=False).stderr.strip()
+            raise Failure(f'{why}: {self.program}, {told}, status {self.process.poll()}: {open(log).read()}')
 
     def stop(self):
         self.lab.stop(self.process)
 
     def secret(self, text):
-        path = os.path.join(tempfile.gettempdir(), f'{self.ifname}.secret')
+        path = os.path.join(self.lab.folder, f'{self.ifname}.secret')
         with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), 'w') as f:
             f.write(text + '\n')
         return path
@@ -75,7 +80,7 @@ class Side:
         self.lab.address(self.ns, self.ifname, f'{INNER[6][self.which]}/64')
         self.lab.ip(self.ns, 'link', 'set', 'mtu', str(mtu), 'up', 'dev', self.ifname)
 
-    def ping(self, family=4, count=1, size=56, wait=2, ok=True):
+    def ping(self, family=4, count=1, size=56, wait=10, ok=True):
         other = INNER[family][1 - self.which]
         return command(['ping', '-q', '-c', str(count), '-i', '0.05', '-W', str(wait), '-s', str(size), other],
                        ns=self.ns, ok=ok).returncode == 0
@@ -254,7 +259,7 @@ def _():
         t.right.start()
         t.right.configure(t.left, f'{WIRE[4][0]}:{PORT}', new)
         t.right.up()
-        wait_until(lambda: t.right.ping(wait=1, ok=False), 'a session with the second key', 15)
+        wait_until(lambda: t.right.ping(wait=1, ok=False), 'a session with the second key', 40)
 
 
 @test('a new private key of either side takes effect')
@@ -268,8 +273,8 @@ def _():
             side.set('private-key', side.secret(side.private))
             other.set('peer', old, 'remove', 'peer', side.public, 'allowed-ips',
                       ','.join(INNER[f][side.which] for f in (4, 6)), 'endpoint', f'{WIRE[4][side.which]}:{PORT}')
-            wait_until(lambda: other.ping(wait=1, ok=False), f'new key of side {side.which}', 15)
-            wait_until(lambda: side.ping(wait=1, ok=False), 'and back', 15)
+            wait_until(lambda: other.ping(wait=1, ok=False), f'new key of side {side.which}', 40)
+            wait_until(lambda: side.ping(wait=1, ok=False), 'and back', 40)
 
 
 @test('a restart of either side costs one handshake')
@@ -284,7 +289,7 @@ def _():
             side.start()
             side.configure(other, f'{WIRE[4][other.which]}:{PORT}')
             side.up()
-            wait_until(lambda: side.ping(wait=1, ok=False), f'side {side.which} after its restart', 15)
+            wait_until(lambda: side.ping(wait=1, ok=False), f'side {side.which} after its restart', 40)
 
 
 def initiation(public):
@@ -295,34 +300,76 @@ def initiation(public):
     return body + hashlib.blake2s(body, key=key, digest_size=16).digest() + bytes(16)
 
 
-def flood(t, side, seconds, stop):
-    """Initiations with a good first MAC from the other namespace, as fast as they go."""
-    s = udp_socket((t.right if side is t.left else t.left).ns)
-    messages = [initiation(side.public) for _ in range(500)]
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not stop.is_set():
-        for m in messages:
+class Flood:
+    """Initiations with a good first MAC, from many addresses of the other side's namespace.
+
+    They come in bursts: together more than either program takes without being under load, and each less than its
+    queues hold. So the victim is under load all the time, and yet nobody's initiation is lost by chance.
+    """
+    SOURCES, EACH, PAUSE = 25, 16, 0.1
+
+    def __init__(self, victim, other):
+        self.to = WIRE[4][victim.which], PORT
+        addresses = [f'192.168.77.{100 + i}' for i in range(self.SOURCES)]
+        for a in addresses:
+            other.lab.address(other.ns, 'wire', f'{a}/24')
+        self.sockets = [udp_socket(other.ns) for _ in addresses]
+        for s, a in zip(self.sockets, addresses):
+            s.bind((a, 0))
+        self.messages = [initiation(victim.public) for _ in range(self.EACH)]
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.stop.wait(self.PAUSE):
+            for m in self.messages:
+                for s in self.sockets:
+                    s.sendto(m, self.to)
+
+    def __enter__(self):
+        self.thread.start()
+        self.sockets[0].settimeout(30)
+        check(self.sockets[0].recv(2048)[0] == 3, 'something that is no cookie')
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+def cookies_to(side):
+    """Cookie replies that the sniffer in the side's namespace has seen arrive at its own port."""
+    def count(sniff):
+        n = 0
+        while True:
             try:
-                s.sendto(m, (WIRE[4][side.which], PORT))
-            except OSError:
-                pass
+                packet = sniff.recv(65536)
+            except BlockingIOError:
+                return n
+            n += packet[9] == 17 and packet[22:24] == struct.pack('>H', PORT) and packet[28:32] == b'\3\0\0\0'
+    sniff = in_namespace(side.ns, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)))
+    sniff.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+    sniff.setblocking(False)
+    return lambda: count(sniff)
 
 
 def handshake_under_flood(victim_is_ours):
     with Lab('tun') as lab:
         t = Tunnel(lab, initiator=1 if victim_is_ours else 0)
         victim, other = (t.left, t.right) if victim_is_ours else (t.right, t.left)
-        stop = threading.Event()
-        th = threading.Thread(target=flood, args=(t, victim, 25, stop))
-        th.start()
-        try:
-            time.sleep(1)
-            wait_until(lambda: other.ping(wait=1, ok=False), 'a handshake under flood', 22)
-            if victim_is_ours:
-                check(drops(victim.ifname)['cookie-asked'] > 0, f'no cookie was asked for: {drops(victim.ifname)}')
-        finally:
-            stop.set()
-            th.join()
+        with Flood(victim, other):
+            seen, cookies = cookies_to(other), 0
+            # The victim may have got out of breath before its turn came: then once more, as a stranger again.
+            for _ in range(5):
+                wait_until(lambda: other.ping(wait=1, ok=False), 'a handshake under flood', 40)
+                cookies += seen()
+                if cookies:
+                    break
+                other.set('peer', victim.public, 'remove')
+                other.configure(victim, f'{WIRE[4][victim.which]}:{PORT}')
+            check(cookies, 'nobody was asked for a cookie')
+        if victim_is_ours:
+            check(drops(victim.ifname)['cookie-asked'] > 0, f'not counted: {drops(victim.ifname)}')
 
 
 @test('ours under a flood of handshakes asks for cookies, and wireguard-go gets through with one')
@@ -330,7 +377,7 @@ def _():
     handshake_under_flood(True)
 
 
-@test('wireguard-go under a flood of handshakes is reached by ours')
+@test('wireguard-go under a flood of handshakes asks for cookies, and ours gets through with one')
 def _():
     handshake_under_flood(False)
 
@@ -340,7 +387,7 @@ def _():
     with Lab('tun') as lab:
         t = Tunnel(lab)
         sniff = in_namespace(t.right.ns, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)))
-        sniff.settimeout(3)
+        sniff.settimeout(20)
         check(t.left.ping(), 'before')
         endpoint = t.left.shown('endpoints')
         before = drops(t.left.ifname)
@@ -360,7 +407,7 @@ def _():
         def counted():
             now = drops(t.left.ifname)
             return all(now[k] - before[k] >= v for k, v in want.items())
-        wait_until(counted, f'counters {want}, are {drops(t.left.ifname)}', 5)
+        wait_until(counted, f'counters {want}, are {drops(t.left.ifname)}')
         check(t.left.shown('endpoints') == endpoint, 'the endpoint moved')
         check(t.left.ping() and t.right.ping(), 'after')
 
@@ -397,7 +444,7 @@ def _():
 def _():
     with Lab('tun') as lab:
         t = Tunnel(lab)
-        for args in (['ping', '-c1', '-W1', '10.77.0.99'], ['ping', '-c1', '-W1', 'fd77::99']):
+        for args in (['ping', '-c1', '-W10', '10.77.0.99'], ['ping', '-c1', '-W10', 'fd77::99']):
             out = command(args, ns=t.left.ns, ok=False).stdout
             check('nreachable' in out, out)
         check(drops(t.left.ifname)['no-peer'] >= 2, 'not counted')
@@ -411,7 +458,7 @@ def _():
         for a, b in ((t.left, t.right), (t.right, t.left)):
             r = udp_socket(b.ns)
             r.bind((INNER[4][b.which], 9999))
-            r.settimeout(3)
+            r.settimeout(20)
             s = udp_socket(a.ns)
             payload = os.urandom(200 * 40 + 77)
             s.setsockopt(17, 103, 200)
@@ -444,7 +491,7 @@ def _():
         t.left.lab.ip(t.left.ns, 'link', 'set', t.left.ifname, 'up')
         check(t.left.set('fwmark', '7', ok=False).returncode != 0, 'a port that is in use is told when it is needed')
         t.left.set('listen-port', '5556')
-        check(t.left.ping(wait=5), 'with a free port')
+        check(t.left.ping(wait=15), 'with a free port')
 
 
 @test('wg-quick brings an interface of ours up and down')
@@ -499,9 +546,28 @@ def _():
         lab.address(inside, t.left.ifname, f'{INNER[4][0]}/24')
         lab.ip(inside, 'link', 'set', t.left.ifname, 'up')
         wait_until(lambda: command(['ping', '-q', '-c1', '-W1', INNER[4][1]], ns=inside, ok=False).returncode == 0,
-                   'a ping from inside', 10)
+                   'a ping from inside', 40)
         lab.ip(inside, 'link', 'del', t.left.ifname)
-        wait_until(lambda: t.left.process.poll() is not None, 'end of the daemon', 5)
+        wait_until(lambda: t.left.process.poll() is not None, 'end of the daemon')
+
+
+def daemon_pid(ifname):
+    """The process that has the interface's name among its arguments."""
+    for p in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{p}/cmdline', errors='replace') as f:
+                words = f.read().split('\0')
+        except OSError:  # it has ended meanwhile
+            continue
+        if ifname in words and words[0].endswith('fairlead-wg'):
+            return int(p)
+    return None
+
+
+def harmless(pid):
+    """Its status, once it has given its rights away, which the filter of system calls ends."""
+    status = open(f'/proc/{pid}/status').read()
+    return 'Seccomp:\t2' in status and status
 
 
 @test('the daemon goes to the background when there is an interface, and gives its rights away')
@@ -511,13 +577,14 @@ def _():
         name = f'fld{lab.tag}'
         command([OURS, name], ns=ns)
         check(lab.ip(ns, 'link', 'show', name, ok=False).returncode == 0, 'no interface')
-        pids = [p for p in os.listdir('/proc') if p.isdigit() and
-                name in open(f'/proc/{p}/cmdline', errors='replace').read().split('\0')]
-        status = open(f'/proc/{pids[0]}/status').read()
-        os.unlink(f'/var/run/wireguard/{name}.sock')
-        check(re.search(r'CapEff:\s*0*1000\n', status), status)
-        check(re.search(r'CapBnd:\s*0+\n', status), 'bounding set')
-        check('NoNewPrivs:\t1' in status and 'Seccomp:\t2' in status, status)
+        pid = wait_until(lambda: daemon_pid(name), 'the daemon runs')
+        try:
+            status = wait_until(lambda: harmless(pid), open(f'/proc/{pid}/status').read())
+        finally:
+            os.unlink(f'/var/run/wireguard/{name}.sock')
+        for line in (r'CapEff:\s*0*1000\n', r'CapPrm:\s*0*1000\n', r'CapBnd:\s*0+\n', r'CapAmb:\s*0+\n',
+                     r'NoNewPrivs:\s*1\n', r'Seccomp:\s*2\n'):
+            check(re.search(line, status), f'{line} in {status}')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ def tunnel(lab, number, initiator):
     lab.tag = f'{os.getpid() % 1000}{number}'
     t = Tunnel(lab, initiator=initiator)
     first = t.right if initiator else t.left
-    check(first.ping(wait=5), 'the first ping')
+    check(first.ping(), 'the first ping')
     return t, first
 
 
@@ -27,16 +27,16 @@ def busy(t, first):
     out = command(['ping', '-q', '-i', '0.2', '-w', str(BUSY), INNER[4][1 - first.which]], ns=first.ns, ok=False,
                   timeout=BUSY + 30).stdout
     sent, received = map(int, re.search(r'(\d+) packets transmitted, (\d+) received', out).groups())
-    check(sent > BUSY and sent - received <= 1, out)  # the last may be under way
+    check(sent > BUSY and sent - received <= 3, out)  # the last may be under way
     between = first.handshake_time() - before
-    check(120 <= between <= 127, f'{between} s between the handshakes')
+    check(119 <= between <= 136, f'{between} s between the handshakes')
 
 
 def silent(t, first):
     before = first.handshake_time()
     time.sleep(SILENT)
     other = t.left if first is t.right else t.right
-    check(other.ping(wait=5), 'from the responder, after the key died')
+    check(other.ping(), 'from the responder, after the key died')
     check(first.ping(), 'and back')
     check(other.handshake_time() - before >= SILENT - 1, 'no new handshake')
 

@@ -27,7 +27,7 @@ ran = failed = 0
 def run(args, stdin="", check=False, env=None):
     """A command in the namespace; its exit status, output and errors."""
     p = subprocess.run(["ip", "netns", "exec", NS] + args, input=stdin, capture_output=True,
-                       text=True, timeout=60, env=dict(os.environ, **(env or {})))
+                       text=True, timeout=120, env=dict(os.environ, **(env or {})))
     if check and p.returncode:
         raise RuntimeError(f"{args}: {p.stderr}")
     return p.returncode, p.stdout, p.stderr
@@ -55,14 +55,25 @@ def missing():
     return None if os.access(WIREGUARD_GO, os.X_OK) else "wireguard-go is not built"
 
 
+def until(condition, seconds=30):
+    """Whether it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+def ended():
+    """The daemon removes its socket as it ends; another of the same name must not come before."""
+    return until(lambda: not os.path.exists(f"/var/run/wireguard/{DEV}.sock"))
+
+
 def start_device(name):
     d = subprocess.Popen(["ip", "netns", "exec", NS, WIREGUARD_GO, "-f", name],
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                          env=dict(os.environ, WG_PROCESS_FOREGROUND="1"))
-    for _ in range(100):
-        if os.path.exists(f"/var/run/wireguard/{name}.sock"):
-            return d
-        time.sleep(0.05)
+    if until(lambda: os.path.exists(f"/var/run/wireguard/{name}.sock")):
+        return d
     raise RuntimeError("wireguard-go did not start")
 
 
@@ -227,6 +238,7 @@ def up_down(folder, layout, up, down):
     clean()
     result = [run(up + ["up", path], env=env)[0], snapshot(),
               run(down + ["down", path], env=env)[0]]
+    ended()
     clean()
     return result + [snapshot(), open(log).read() if os.path.exists(log) else None,
                      run(up + ["strip", path])[1]]
@@ -251,10 +263,12 @@ def check_undo(folder):
     path = file_in(folder, DEV + ".conf", text.replace("PostUp =", "PostUp = false\nPostUp ="))
     code, _, err = run(OURS + ["up", path], env=env)
     verdict("up fails when a hook does", code == 1, err)
+    ended()
     same("a failed up leaves nothing behind", before, snapshot())
     path = file_in(folder, DEV + ".conf", text.replace("PublicKey", "PublcKey"))
     code, _, err = run(OURS + ["up", path], env=env)
     verdict("a faulty file names its line", code == 1 and f"{path}:12: PublcKey" in err, err)
+    ended()
     code, _, err = run(OURS + ["up", "--backend", "kernel",
                                file_in(folder, DEV + ".conf", text)], env=env)
     if not os.path.exists("/sys/module/wireguard"):
@@ -277,6 +291,7 @@ def compare_save(folder):
     same("save writes what wg-quick writes", *saved)
     verdict("save keeps the file private", os.stat(path).st_mode & 0o777 == 0o600)
     run(OURS + ["down", path], env=env, check=True)
+    ended()
 
 
 def check_own_program(folder):
@@ -295,11 +310,7 @@ def check_own_program(folder):
     same("a name that is taken is refused", 1, run(OURS + ["up", path])[0])
     same("down takes it down", 0, run(OURS + ["down", path])[0])
     clean()
-    for _ in range(100):
-        if not os.path.exists(f"/var/run/wireguard/{DEV}.sock"):
-            break
-        time.sleep(0.05)
-    verdict("its socket is gone", not os.path.exists(f"/var/run/wireguard/{DEV}.sock"))
+    verdict("its socket is gone", ended())
     same("nothing is left of it", before, snapshot())
 
 
@@ -319,15 +330,17 @@ def main():
                          "ip addr add 192.0.2.2/24 dev v0", "ip link set v0 mtu 1450 up",
                          "ip link set v1 up", "ip route add default via 192.0.2.1"):
                 run(step.split(), check=True)
-            time.sleep(2.5)  # duplicate address detection: addresses stay the same from here on
+            # Duplicate address detection: addresses stay the same from here on.
+            until(lambda: "fe80" in run(["ip", "-6", "addr"])[1] and "tentative" not in run(["ip", "-6", "addr"])[1])
             device = start_device(DEV)
             compare_outputs("new device")
             compare_changes(folder)
             check_refusals(folder)
             check_keys()
             device.terminate()
-            device.wait(10)
+            device.wait(30)
             device = None
+            ended()
             compare_quick(folder)
             check_undo(folder)
             compare_save(folder)
