@@ -7,7 +7,7 @@ struct entry {
 	struct link link;
 	struct dns_name name;
 	uint16_t type, class;
-	bool dnssec_ok, checking_off;
+	uint8_t kind;
 	mono kept, until;
 	size_t n;
 	uint8_t msg[];
@@ -40,16 +40,21 @@ void dns_cache_done(struct dns_cache *c)
 	map_done(&c->entries);
 }
 
+/* What an answer depends on besides the question, as one byte. */
+static uint8_t kind_of(const struct dns_query *q)
+{
+	return (uint8_t)(q->edns | q->dnssec_ok << 1 | q->checking_off << 2 | q->authentic_ok << 3);
+}
+
 static uint64_t hash_of(const struct dns_cache *c, const struct dns_query *q)
 {
-	uint8_t key[DNS_NAME_MAX + 6];
+	uint8_t key[DNS_NAME_MAX + 5];
 
 	memcpy(key, q->name.wire, q->name.n);
 	put_be16(key + q->name.n, q->type);
 	put_be16(key + q->name.n + 2, q->class);
-	key[q->name.n + 4] = q->dnssec_ok;
-	key[q->name.n + 5] = q->checking_off;
-	return map_hash(&c->entries, key, q->name.n + 6u);
+	key[q->name.n + 4] = kind_of(q);
+	return map_hash(&c->entries, key, q->name.n + 5u);
 }
 
 static struct entry *find(const struct dns_cache *c, const struct dns_query *q)
@@ -58,7 +63,7 @@ static struct entry *find(const struct dns_cache *c, const struct dns_query *q)
 		struct entry *e = CONTAINER_OF(n, struct entry, node);
 
 		if (dns_name_eq(&e->name, &q->name) && e->type == q->type && e->class == q->class &&
-		    e->dnssec_ok == q->dnssec_ok && e->checking_off == q->checking_off)
+		    e->kind == kind_of(q))
 			return e;
 	}
 	return NULL;
@@ -77,8 +82,7 @@ void dns_cache_put(struct dns_cache *c, mono now, const struct dns_query *q, str
 	e->name = q->name;
 	e->type = q->type;
 	e->class = q->class;
-	e->dnssec_ok = q->dnssec_ok;
-	e->checking_off = q->checking_off;
+	e->kind = kind_of(q);
 	e->kept = now;
 	e->until = mono_after(now, ttl_s * US_PER_S);
 	e->n = msg.n;
@@ -106,7 +110,7 @@ bool dns_cache_get(struct dns_cache *c, mono now, const struct dns_query *q, str
 	buf_add(ret, e->msg, e->n);
 	if (ret->n != e->n)
 		return false;
-	put_be16(ret->p, q->id);
+	dns_answer_to(ret->p, ret->n, q);
 	dns_age(ret->p, ret->n, (uint32_t)(mono_since(e->kept, now) / US_PER_S));
 	return true;
 }

@@ -73,6 +73,7 @@ void dns_config_free(struct dns_config *c)
 	vec_each(struct dns_route *, r, &c->routes)
 		free(r->upstreams);
 	vec_done(&c->routes);
+	vec_done(&c->alone);
 	free(c);
 }
 
@@ -140,6 +141,16 @@ void dns_config_reverse(struct dns_config *c, const struct dns_name *name, const
 	p->ip = *ip;
 	p->name = *name;
 	map_insert(&c->ptrs, &p->by_ip, map_hash(&c->ptrs, ip->b, sizeof(ip->b)));
+}
+
+void dns_config_alone(struct dns_config *c, const struct dns_name *name)
+{
+	vec_each(const struct dns_name *, n, &c->alone) {
+		if (dns_name_eq(n, name))
+			return;
+	}
+	if (c->alone.n < DNS_ROUTES_MAX)
+		vec_push(&c->alone, *name);
 }
 
 void dns_config_subdomains(struct dns_config *c, const struct dns_name *name)

@@ -60,6 +60,8 @@ struct dns_config {
 	struct map hosts, ptrs; /* private */
 	VEC(struct dns_route)
 	routes; /* longest suffix first once sealed; the root is the default */
+	VEC(struct dns_name)
+	alone; /* hosts under no route of ours: the host's resolver must be told of each */
 };
 
 NODISCARD struct dns_config *dns_config_new(void);
@@ -75,6 +77,8 @@ void dns_config_host(struct dns_config *c, const struct dns_name *name, const st
                      bool reverse);
 /* The name alone answers PTR queries for the address; it is not told forwards. */
 void dns_config_reverse(struct dns_config *c, const struct dns_name *name, const struct ip *ip);
+/* The host lies under no route; names below it are asked of others. */
+void dns_config_alone(struct dns_config *c, const struct dns_name *name);
 /* Names below this host resolve to it too. */
 void dns_config_subdomains(struct dns_config *c, const struct dns_name *name);
 

@@ -168,7 +168,7 @@ static void answer(struct dns_forward *f, struct job *j, struct span msg)
 		msg = span(cut, n);
 	}
 	o = put_out(f, DNS_ANSWER, msg);
-	put_be16(o->bytes, j->q.id);
+	dns_answer_to(o->bytes, msg.n, &j->q);
 	o->out.client = j->client;
 	f->stats.answers++;
 	for (size_t t = 0; t < j->n_targets; t++) {

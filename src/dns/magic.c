@@ -30,27 +30,50 @@ static bool under(const struct dns_name *n, const char *suffix)
 	return dns_name_of(span_str(suffix), &other) == 0 && dns_name_under(n, &other);
 }
 
-/* Decimal, or hexadecimal after 0x, 32 bits. */
+/* A number of 32 bits as Go's ParseUint reads it: 10, 0x1f, 0b11, 0o17, 017, and 1_000 with any of
+ * these. */
 static bool read_site(struct span text, uint32_t *ret)
 {
+	static const struct {
+		const char *prefix;
+		unsigned base;
+	} forms[] = { { "0x", 16 }, { "0b", 2 }, { "0o", 8 }, { "0", 8 } };
+	unsigned base = 10;
+	bool digit = false; /* the last one was, or a prefix, which counts as one here */
 	uint64_t v = 0;
 
-	if (text.n > 2 && text.p[0] == '0' && text.p[1] == 'x') {
-		if (text.n > 10)
-			return false;
-		for (size_t i = 2; i < text.n; i++) {
-			const char *digits = "0123456789abcdef";
-			const char *at = text.p[i] ? strchr(digits, text.p[i]) : NULL;
+	for (size_t i = 0; i < ARRAY_LEN(forms) && base == 10; i++) {
+		size_t n = strlen(forms[i].prefix);
 
-			if (!at)
-				return false;
-			v = v << 4 | (uint64_t)(at - digits);
+		if (text.n > n && span_starts(text, forms[i].prefix)) {
+			base = forms[i].base;
+			text = span_from(text, n);
+			digit = true;
 		}
-	} else if (span_u64(text, UINT32_MAX, &v) < 0) {
-		return false;
+	}
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned c = text.p[i], d = c - '0' < 10  ? c - '0'
+		                            : c - 'a' < 6 ? c - 'a' + 10
+		                                          : 99;
+
+		if (c == '_' ? !digit : d >= base)
+			return false;
+		digit = c != '_';
+		v = digit ? v * base + d : v;
+		if (v > UINT32_MAX)
+			return false;
 	}
 	*ret = (uint32_t)v;
-	return true;
+	return text.n > 0 && digit;
+}
+
+/* One dotted label or more in front of the suffix. */
+static bool below(const struct dns_name *n, const char *suffix)
+{
+	struct dns_name other;
+
+	return dns_name_of(span_str(suffix), &other) == 0 && n->labels > other.labels &&
+	       dns_name_under(n, &other);
 }
 
 /* "10-1-2-3-via-7": the IPv6 address that stands for 10.1.2.3 at site 7. */
@@ -63,7 +86,10 @@ static bool via_address(const struct dns_name *n, struct ip *ret)
 	struct ip ip;
 	uint32_t site;
 
-	if (!via || (n->labels > 1 && !under(n, "ts.net") && !under(n, "tailscale.net")))
+	struct dns_name domain = dns_name_parent(n, 1);
+
+	if (!via ||
+	    (n->labels > 1 && !below(&domain, "ts.net") && !below(&domain, "tailscale.net")))
 		return false;
 
 	size_t len = (size_t)(via - label.p);
@@ -152,59 +178,85 @@ static bool is_bonjour(const struct dns_name *n)
 	return false;
 }
 
-static size_t answer_ptr(const struct dns_config *c, const struct dns_query *q, uint8_t *dst,
-                         size_t cap)
+/* The IPv4 address that an address of fd7a:115c:a1e0:ab12:4843:cd96:6200::/104 is made from. */
+static bool made_from(const struct ip *ip, struct ip *ret)
+{
+	static const uint8_t range[13] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0xab,
+		                           0x12, 0x48, 0x43, 0xcd, 0x96, 0x62 };
+
+	if (memcmp(ip->b, range, sizeof(range)) != 0)
+		return false;
+	*ret = ip4(100, ip->b[13], ip->b[14], ip->b[15]);
+	return true;
+}
+
+static const struct dns_name *name_of(const struct dns_config *c, const struct ip *ip)
+{
+	const struct dns_name *name = NULL;
+	struct ip four;
+
+	if (made_from(ip, &four))
+		name = dns_config_ptr(c, &four);
+	return name ? name : dns_config_ptr(c, ip);
+}
+
+/* ERR_MALFORMED: the name stands for no address. 0: not ours. */
+static int answer_ptr(const struct dns_config *c, const struct dns_query *q, struct dns_answer *a,
+                      uint8_t *dst, size_t cap)
 {
 	const struct dns_name *zone = dns_config_zone_of(c, &q->name);
 	const struct dns_name *name = NULL;
 	struct dns_name service;
-	struct dns_answer a;
 	struct ip ip;
+	int r = dns_name_address(&q->name, &ip);
 
-	if (is_bonjour(&q->name)) {
-		dns_answer_start(&a, q, dst, cap, DNS_NXDOMAIN, false);
-		return dns_answer_end(&a);
-	}
-	if (dns_name_address(&q->name, &ip) < 0)
-		return 0;
+	if (r < 0)
+		return r;
 	if ((ip_eq(&ip, &service4) || ip_eq(&ip, &service6)) &&
 	    dns_name_of(span_str(SERVICE_NAME), &service) == 0)
 		name = &service;
 	else
-		name = dns_config_ptr(c, &ip);
+		name = name_of(c, &ip);
 	if (!name && !zone)
 		return 0;
-	dns_answer_start(&a, q, dst, cap, name ? DNS_NOERROR : DNS_NXDOMAIN, true);
+	dns_answer_start(a, q, dst, cap, name ? DNS_NOERROR : DNS_NXDOMAIN, true);
 	if (name)
-		dns_answer_name(&a, DNS_PTR, name, MAGIC_TTL_S);
+		dns_answer_name(a, DNS_PTR, name, MAGIC_TTL_S);
 	else
-		dns_answer_soa(&a, zone, MAGIC_NEGATIVE_TTL_S);
-	return dns_answer_end(&a);
+		dns_answer_soa(a, zone, MAGIC_NEGATIVE_TTL_S);
+	return 1;
+}
+
+static void answer_found(const struct dns_config *c, const struct dns_query *q,
+                         const struct answer *found, struct dns_answer *a)
+{
+	const struct dns_name *zone = dns_config_zone_of(c, &q->name);
+	bool empty = found->rcode == DNS_NOERROR && !found->has_ip && is_address_type(q->type);
+
+	if (found->has_ip)
+		dns_answer_ip(a, &found->ip, MAGIC_TTL_S);
+	if (zone && (empty || found->rcode == DNS_NXDOMAIN))
+		dns_answer_soa(a, zone, MAGIC_NEGATIVE_TTL_S);
 }
 
 size_t magic_answer(const struct dns_config *c, const struct dns_query *q, uint8_t *dst, size_t cap)
 {
 	struct answer found;
 	struct dns_answer a;
+	int r = q->type == DNS_PTR ? answer_ptr(c, q, &a, dst, cap) : ERR_MALFORMED;
 
-	if (q->class != DNS_CLASS_IN)
-		return 0;
-	if (q->type == DNS_PTR)
-		return answer_ptr(c, q, dst, cap);
-	if (!resolve(c, q, &found)) {
-		if (!is_bonjour(&q->name))
-			return 0;
-		found.rcode = DNS_NXDOMAIN;
+	if (r >= 0)
+		return r ? dns_answer_end(&a) : 0;
+	/* Any other name, also where PTR is asked for: one of ours is told to nobody else. */
+	if (q->type != DNS_PTR || !is_bonjour(&q->name)) {
+		if (resolve(c, q, &found)) {
+			dns_answer_start(&a, q, dst, cap, found.rcode, true);
+			answer_found(c, q, &found, &a);
+			return dns_answer_end(&a);
+		}
 	}
-	dns_answer_start(&a, q, dst, cap, found.rcode, true);
-	if (found.has_ip)
-		dns_answer_ip(&a, &found.ip, MAGIC_TTL_S);
-
-	bool negative = found.rcode == DNS_NXDOMAIN ||
-	                (found.rcode == DNS_NOERROR && !found.has_ip && is_address_type(q->type));
-	const struct dns_name *zone = dns_config_zone_of(c, &q->name);
-
-	if (negative && zone)
-		dns_answer_soa(&a, zone, MAGIC_NEGATIVE_TTL_S);
+	if (!is_bonjour(&q->name))
+		return 0;
+	dns_answer_start(&a, q, dst, cap, DNS_NXDOMAIN, false);
 	return dns_answer_end(&a);
 }

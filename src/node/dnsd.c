@@ -166,7 +166,7 @@ static int try_local(struct dnsd *d, struct span msg, bool tcp, size_t *ret_n)
 	int r = dns_query_read(msg, &q);
 
 	if (r == ERR_MALFORMED || r == ERR_VERSION) {
-		*ret_n = dns_error(d->answer, q.id, r == ERR_VERSION ? DNS_NOTIMP : DNS_FORMERR);
+		*ret_n = dns_error(d->answer, &q, r == ERR_VERSION ? DNS_NOTIMP : DNS_FORMERR);
 		return 1;
 	}
 	if (r < 0)

@@ -33,25 +33,44 @@ static bool tells_v6(const struct netmap *m, const struct tc_node *node)
 	return !self4 || !node4;
 }
 
-static void add_node(struct dns_config *c, const struct netmap *m, const struct tc_node *node)
+static void add_addresses(struct dns_config *c, const struct netmap *m, const struct tc_node *node,
+                          const struct dns_name *name)
 {
-	struct dns_name name;
 	bool v6 = tells_v6(m, node);
 
-	if (node->name.n == 0 || dns_name_of(node->name, &name) < 0)
-		return;
 	for (size_t i = 0; i < node->addresses.n; i++) {
 		const struct prefix *at = &node->addresses.v[i];
 
 		if (!prefix_is_host(at))
 			continue;
 		if (prefix_is4(at) || v6)
-			dns_config_host(c, &name, &at->ip, true);
+			dns_config_host(c, name, &at->ip, true);
 		else
-			dns_config_reverse(c, &name, &at->ip);
+			dns_config_reverse(c, name, &at->ip);
 	}
 	if (tc_cap_find(&node->cap_map, "dns-subdomain-resolve"))
-		dns_config_subdomains(c, &name);
+		dns_config_subdomains(c, name);
+}
+
+/* Nodes of our own tailnet have a name of one label as well, for those who have no search list. */
+static bool short_name(const struct netmap *m, const struct dns_name *name, struct dns_name *ret)
+{
+	struct dns_name suffix, parent = dns_name_parent(name, 1);
+
+	return m->dns && m->dns->proxied && dns_name_of(netmap_suffix(m), &suffix) == 0 &&
+	       dns_name_eq(&parent, &suffix) && dns_name_of(dns_name_label(name, 0), ret) == 0 &&
+	       ret->labels == 1;
+}
+
+static void add_node(struct dns_config *c, const struct netmap *m, const struct tc_node *node)
+{
+	struct dns_name name, alias;
+
+	if (node->name.n == 0 || dns_name_of(node->name, &name) < 0)
+		return;
+	add_addresses(c, m, node, &name);
+	if (short_name(m, &name, &alias) && !dns_config_find(c, &alias))
+		add_addresses(c, m, node, &alias);
 }
 
 static void add_nodes(struct dns_config *c, const struct netmap *m)
@@ -73,11 +92,9 @@ static void add_records(struct dns_config *c, const struct tc_dns_config *dns)
 			continue;
 		if (!any && !span_is(r->type, ip_is4(&ip) ? "A" : "AAAA"))
 			continue;
-		dns_config_host(c, &name, &ip, false);
-		/* A name of no zone of ours is one of its own, or it would be asked of others too.
-		 */
+		dns_config_host(c, &name, &ip, true);
 		if (!dns_config_route_covers(c, &name))
-			(void)!dns_config_route(c, &name, NULL, 0);
+			dns_config_alone(c, &name);
 	}
 }
 
@@ -246,7 +263,8 @@ static const char *text_of(struct arena *a, const struct dns_name *n)
 
 static void describe_routes(struct told *t, const struct dns_config *c)
 {
-	struct dns_plan_route *routes = arena_new_n(&t->memory, struct dns_plan_route, c->routes.n);
+	size_t most = c->routes.n + c->alone.n;
+	struct dns_plan_route *routes = arena_new_n(&t->memory, struct dns_plan_route, most);
 	size_t n = 0;
 
 	vec_each(const struct dns_route *, r, &c->routes) {
@@ -264,6 +282,9 @@ static void describe_routes(struct told *t, const struct dns_config *c)
 			                               .n_servers = r->n_upstreams,
 			                               .by_us = !plain || r->n_upstreams == 0 };
 	}
+	vec_each(const struct dns_name *, name, &c->alone)
+		routes[n++] = (struct dns_plan_route){ .suffix = text_of(&t->memory, name),
+			                               .by_us = true };
 	t->cfg.routes = routes;
 	t->cfg.n_routes = n;
 }

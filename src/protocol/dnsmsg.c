@@ -11,6 +11,7 @@ enum {
 	FLAG_TC = 0x0200,
 	FLAG_RD = 0x0100,
 	FLAG_RA = 0x0080,
+	FLAG_AD = 0x0020,
 	FLAG_CD = 0x0010,
 	FLAG_RCODE = 0x000f,
 	EDNS_DO = 0x8000,
@@ -296,6 +297,14 @@ static void read_edns(struct rd r, struct span msg, unsigned records, struct dns
 	}
 }
 
+/* A name written with pointers, which nobody does in a question, loses them. */
+static void keep_capitals(struct span msg, struct dns_query *q)
+{
+	bool whole = q->question_end == DNS_HEADER + q->name.n + 4u;
+
+	memcpy(q->asked, whole ? msg.p + DNS_HEADER : q->name.wire, q->name.n);
+}
+
 int dns_query_read(struct span msg, struct dns_query *ret)
 {
 	struct rd r = rd_span(msg);
@@ -312,12 +321,14 @@ int dns_query_read(struct span msg, struct dns_query *ret)
 
 	if (r.bad)
 		return ERR_SHORT;
+	ret->flags = flags;
 	if (flags & FLAG_QR)
 		return ERR_BADSTATE;
 	if (flags & FLAG_OPCODE)
 		return ERR_VERSION;
 	ret->recursion = flags & FLAG_RD;
 	ret->checking_off = flags & FLAG_CD;
+	ret->authentic_ok = flags & FLAG_AD;
 	if (questions != 1 || dns_name_read(&r, msg, &ret->name) < 0)
 		return ERR_MALFORMED;
 	ret->type = rd_be16(&r);
@@ -325,6 +336,7 @@ int dns_query_read(struct span msg, struct dns_query *ret)
 	if (r.bad)
 		return ERR_MALFORMED;
 	ret->question_end = (size_t)(r.p - msg.p);
+	keep_capitals(msg, ret);
 	read_edns(r, msg, before + additional, ret);
 	return 0;
 }
@@ -340,7 +352,7 @@ void dns_answer_start(struct dns_answer *a, const struct dns_query *q, uint8_t *
 		                  .rcode = rcode,
 		                  .authoritative = authoritative };
 	wr_zero(&a->w, DNS_HEADER);
-	wr_bytes(&a->w, q->name.wire, q->name.n);
+	wr_bytes(&a->w, q->asked, q->name.n);
 	wr_be16(&a->w, q->type);
 	wr_be16(&a->w, q->class);
 }
@@ -421,6 +433,7 @@ size_t dns_answer_end(struct dns_answer *a)
 		flags |= FLAG_TC;
 	if (q->recursion)
 		flags |= FLAG_RD | FLAG_RA;
+	flags |= q->flags & (FLAG_AD | FLAG_CD);
 	put_be16(a->w.start, q->id);
 	put_be16(a->w.start + 2, flags);
 	put_be16(a->w.start + 4, 1);
@@ -430,12 +443,29 @@ size_t dns_answer_end(struct dns_answer *a)
 	return wr_len(&a->w);
 }
 
-size_t dns_error(uint8_t dst[static DNS_HEADER], uint16_t id, enum dns_rcode rcode)
+size_t dns_error(uint8_t dst[static DNS_HEADER], const struct dns_query *q, enum dns_rcode rcode)
 {
 	memset(dst, 0, DNS_HEADER);
-	put_be16(dst, id);
-	put_be16(dst + 2, FLAG_QR | FLAG_RA | (uint16_t)rcode);
+	put_be16(dst, q->id);
+	put_be16(dst + 2,
+	         FLAG_QR | FLAG_RA | (q->flags & (FLAG_OPCODE | FLAG_RD)) | (uint16_t)rcode);
 	return DNS_HEADER;
+}
+
+void dns_answer_to(uint8_t *msg, size_t n, const struct dns_query *q)
+{
+	uint16_t echo = FLAG_RD | FLAG_CD;
+
+	if (n < DNS_HEADER)
+		return;
+	put_be16(msg, q->id);
+	put_be16(msg + 2, (uint16_t)((be16_at(msg + 2) & ~echo) | (q->flags & echo)));
+	if (n < DNS_HEADER + (size_t)q->name.n)
+		return;
+	for (size_t i = 0; i < q->name.n; i++)
+		if (lower(msg[DNS_HEADER + i]) != q->name.wire[i])
+			return;
+	memcpy(msg + DNS_HEADER, q->asked, q->name.n);
 }
 
 /* The negative-caching time of RFC 2308: the lesser of the SOA's TTL and its last field. */

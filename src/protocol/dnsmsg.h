@@ -85,9 +85,12 @@ NODISCARD int dns_name_read(struct rd *r, struct span msg, struct dns_name *ret)
 
 struct dns_query {
 	uint16_t id;
+	uint16_t flags;    /* as they came; the bits that matter also below */
 	bool recursion;    /* RD */
 	bool checking_off; /* CD */
+	bool authentic_ok; /* AD: wants to know whether the answer was validated */
 	struct dns_name name;
+	uint8_t asked[DNS_NAME_MAX]; /* the name with its capitals, name.n bytes */
 	uint16_t type, class;
 	size_t question_end; /* bytes of header and question */
 	bool edns, dnssec_ok;
@@ -97,9 +100,9 @@ struct dns_query {
 /*
  * A query of exactly one question.
  *   ERR_SHORT		no whole header; not worth an answer
- *   ERR_MALFORMED	answer with FORMERR, the id is set in ret
+ *   ERR_MALFORMED	answer with FORMERR; id and flags are set in ret
  *   ERR_BADSTATE	a response, not a query; drop it
- *   ERR_VERSION	another opcode: NOTIMP, the id is set in ret
+ *   ERR_VERSION	another opcode: NOTIMP; id and flags are set in ret
  */
 NODISCARD int dns_query_read(struct span msg, struct dns_query *ret);
 
@@ -125,8 +128,13 @@ void dns_answer_name(struct dns_answer *a, enum dns_type type, const struct dns_
 void dns_answer_soa(struct dns_answer *a, const struct dns_name *zone, uint32_t ttl_s);
 size_t dns_answer_end(struct dns_answer *a);
 
-/* A bare answer to what could not be parsed: header alone. dst holds DNS_HEADER bytes. */
-size_t dns_error(uint8_t dst[static DNS_HEADER], uint16_t id, enum dns_rcode rcode);
+/* A bare answer to what could not be parsed: header alone. q has id and flags. */
+size_t dns_error(uint8_t dst[static DNS_HEADER], const struct dns_query *q, enum dns_rcode rcode);
+/*
+ * Makes an answer, got for the same question, one to this query: its id, its
+ * flags, the capitals of its name.
+ */
+void dns_answer_to(uint8_t *msg, size_t n, const struct dns_query *q);
 
 /* What is worth knowing of an answer from upstream. */
 struct dns_result {

@@ -52,6 +52,9 @@ static const char *ask(const char *text, enum dns_type type)
 		               .class = 1,
 		               .udp_size = DNS_UDP_PLAIN };
 	uint8_t out[DNS_UDP_PLAIN];
+
+	memcpy(q.asked, q.name.wire, q.name.n);
+
 	size_t n = magic_answer(config, &q, out, sizeof(out));
 	struct dns_result res;
 	struct ip ip;
@@ -115,6 +118,14 @@ static const struct {
 	{ "10-1-2-3-via-7", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:7:a01:203" },
 	{ "10-1-2-3-via-0x10", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:10:a01:203" },
 	{ "10-1-2-3-via-7.foo.ts.net", DNS_A, "NOERROR" },
+	{ "10-1-2-3-via-7.ts.net", DNS_AAAA, "-" },
+	{ "10-1-2-3-via-0b11", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:3:a01:203" },
+	{ "10-1-2-3-via-017", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:f:a01:203" },
+	{ "10-1-2-3-via-1_0", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:a:a01:203" },
+	{ "10-1-2-3-via-_1", DNS_AAAA, "-" },
+	{ "10-1-2-3-via-08", DNS_AAAA, "-" },
+	{ "nas.tail.lab", DNS_PTR, "NOERROR" },
+	{ "missing.tail.lab", DNS_PTR, "NXDOMAIN soa" },
 	{ "10-1-2-3-via-7.example.com", DNS_AAAA, "-" },
 	{ "10-1-2-via-7", DNS_AAAA, "-" },
 	{ "10-1-2-3-via-99999999999", DNS_AAAA, "-" },
@@ -151,9 +162,25 @@ static void resolvers_are_read_as_the_map_gives_them(void)
 	CHECK(dns_known_https(&(struct ip){ { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } }) == NULL);
 }
 
+static void the_question_comes_back_with_its_capitals_and_wishes(void)
+{
+	/* id 9, RD AD CD; NaS.TaiL.lab A IN */
+	static const uint8_t asked[] = { 0,   9, 1,   0x30, 0,   1,   0, 0,   0,   0,
+		                         0,   0, 3,   'N',  'a', 'S', 4, 'T', 'a', 'i',
+		                         'L', 3, 'l', 'a',  'b', 0,   0, 1,   0,   1 };
+	struct dns_query q;
+	uint8_t out[DNS_UDP_PLAIN];
+
+	CHECK_OK(dns_query_read(span(asked, sizeof(asked)), &q));
+	CHECK(magic_answer(config, &q, out, sizeof(out)) > sizeof(asked));
+	CHECK(memcmp(out + DNS_HEADER, asked + DNS_HEADER, sizeof(asked) - DNS_HEADER) == 0);
+	CHECK_EQ(be16_at(out + 2), 0x85b0);
+}
+
 int main(void)
 {
 	set_up();
+	RUN(the_question_comes_back_with_its_capitals_and_wishes);
 	RUN(the_table_of_names_is_answered_as_written);
 	RUN(resolvers_are_read_as_the_map_gives_them);
 	dns_config_free(config);
