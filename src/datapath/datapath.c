@@ -215,7 +215,12 @@ static void close_sockets(struct datapath *d)
 static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 {
 	struct udp_cfg cfg = {
-		.port = port, .fwmark = mark, .no_gso = d->no_udp_gso, .no_gro = d->no_udp_gro
+		.port = port,
+		.fwmark = mark,
+		.no_gso = d->no_udp_gso,
+		.no_gro = d->no_udp_gro,
+		.grow = d->grow,
+		.grow_arg = d->grow_arg,
 	};
 	struct udp *u;
 	int r = udp_open(&cfg, &u);
@@ -328,6 +333,8 @@ int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
 		                .hooks = cfg->hooks,
 		                .no_udp_gso = cfg->no_udp_gso,
 		                .no_udp_gro = cfg->no_udp_gro,
+		                .grow = cfg->grow,
+		                .grow_arg = cfg->grow_arg,
 		                .no_tun_join = cfg->no_tun_join };
 	d->tun_io.fn = from_tun;
 	d->udp_io[UDP_V4].fn = from_udp4;

@@ -55,6 +55,8 @@ struct datapath {
 	struct wg_device *dev;
 	struct datapath_hooks hooks;
 	bool no_udp_gso, no_udp_gro, no_tun_join;
+	void (*grow)(void *arg, int fd);
+	void *grow_arg;
 	struct udp *udp; /* NULL while the interface is down */
 	bool probed, busy;
 	mono now;

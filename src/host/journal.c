@@ -20,6 +20,8 @@ static void read_line(struct journal *j, struct span line)
 		j->routes = true;
 	else if (span_is(word, "nft"))
 		j->nft = true;
+	else if (span_is(word, "guard"))
+		j->guard = true;
 	else if (span_is(word, "src_valid_mark") && span_word(&line, &value) &&
 	         span_u64(value, 1, &v) == 0)
 		j->mark_rule_old = (int)v;
@@ -50,6 +52,8 @@ int journal_write(const char *path, const struct journal *j)
 		buf_add_str(&text, "routes\n");
 	if (j->nft)
 		buf_add_str(&text, "nft\n");
+	if (j->guard)
+		buf_add_str(&text, "guard\n");
 	if (j->mark_rule_old >= 0)
 		buf_fmt(&text, "src_valid_mark %d\n", j->mark_rule_old);
 	return file_write_atomic(path, buf_span(&text), 0600);

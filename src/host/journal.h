@@ -8,7 +8,7 @@
 #include "base/own.h"
 
 struct journal {
-	bool rules, routes, nft;
+	bool rules, routes, nft, guard;
 	int mark_rule_old; /* src_valid_mark before we set it; -1: not changed */
 };
 
@@ -17,7 +17,7 @@ struct journal {
 static inline bool journal_eq(const struct journal *a, const struct journal *b)
 {
 	return a->rules == b->rules && a->routes == b->routes && a->nft == b->nft &&
-	       a->mark_rule_old == b->mark_rule_old;
+	       a->guard == b->guard && a->mark_rule_old == b->mark_rule_old;
 }
 
 /* -ENOENT: none. Lines it does not know are of a newer version, and passed over. */

@@ -16,6 +16,9 @@
 
 #define SRC_VALID_MARK "net/ipv4/conf/all/src_valid_mark"
 
+/* Behind every other route. */
+#define GUARD_METRIC 4294967294u
+
 /* What we did, to compare the next plan with. */
 struct done {
 	char dev[ROUTER_NAME_MAX + 1];
@@ -25,6 +28,7 @@ struct done {
 	VEC(struct router_route) routes;
 	VEC(struct router_rule) rules;
 	VEC(struct router_counter) counters;
+	bool guard;
 	struct buf nft;
 };
 
@@ -75,6 +79,18 @@ static struct rtnl_route kernel_route(const struct router_route *r, int index)
 		.type = r->throw ? RTN_THROW : RTN_UNICAST,
 		.index = r->throw ? 0 : index,
 		.table = ROUTER_TABLE,
+		.protocol = HOST_ROUTER_PROTOCOL,
+	};
+}
+
+/* What is left of an exit node's routes when their device has gone. */
+static struct rtnl_route guard_route(bool ip6)
+{
+	return (struct rtnl_route){
+		.dst = ip6 ? (struct prefix){ 0 } : (struct prefix){ ip4(0, 0, 0, 0), 0 },
+		.type = RTN_UNREACHABLE,
+		.table = ROUTER_TABLE,
+		.metric = GUARD_METRIC,
 		.protocol = HOST_ROUTER_PROTOCOL,
 	};
 }
@@ -173,6 +189,30 @@ static int apply_routes(struct host_router *r, const struct router_plan *p)
 	r->done.routes.v = next.routes.v;
 	r->done.routes.n = next.routes.n;
 	r->done.routes.cap = next.routes.cap;
+	return first;
+}
+
+static int put_guard(struct host_router *r, bool ip6, bool want)
+{
+	struct rtnl_route route = guard_route(ip6);
+	int err = want ? rtnl_route_add(r->nl, &route) : rtnl_route_del(r->nl, &route);
+
+	/* A host without IPv6 has nothing to leak by it. */
+	if (err == -EEXIST || err == -ESRCH || err == -ENOENT || (ip6 && err == -EAFNOSUPPORT))
+		return 0;
+	return err;
+}
+
+static int apply_guard(struct host_router *r, bool want)
+{
+	int first = 0;
+
+	if (want == r->done.guard)
+		return 0;
+	for (int ip6 = 0; ip6 <= 1; ip6++)
+		keep_first(&first, put_guard(r, ip6, want));
+	if (first == 0)
+		r->done.guard = want;
 	return first;
 }
 
@@ -277,6 +317,7 @@ static int write_down(struct host_router *r, const struct router_plan *p)
 	j.rules |= p->rules.n > 0;
 	j.routes |= p->routes.n > 0;
 	j.nft |= p->nft.n > 0;
+	j.guard |= p->guard;
 	if (p->src_valid_mark && j.mark_rule_old < 0 && sysctl_get(SRC_VALID_MARK, &old) == 0 &&
 	    old != 1)
 		j.mark_rule_old = old;
@@ -302,9 +343,13 @@ int host_router_apply(struct host_router *r, const struct router_plan *plan)
 	/* The way back first: packets of ours must not enter before they can leave. */
 	keep_first(&first, apply_sysctl(r, plan));
 	keep_first(&first, apply_nft(r, plan));
+	if (plan->guard)
+		keep_first(&first, apply_guard(r, true));
 	keep_first(&first, apply_addresses(r, plan));
 	keep_first(&first, apply_routes(r, plan));
 	keep_first(&first, apply_rules(r, plan));
+	if (!plan->guard)
+		keep_first(&first, apply_guard(r, false));
 	return first;
 }
 
@@ -409,20 +454,22 @@ int host_router_mend(struct host_router *r)
 /* Undoing. Works from the journal alone, as after a crash there is nothing else. */
 struct route_list {
 	VEC(struct rtnl_route) v;
+	bool but_guard;
 };
 
 static int collect_route(void *arg, const struct rtnl_route *route)
 {
 	struct route_list *list = arg;
 
-	if (route->table == ROUTER_TABLE && route->protocol == HOST_ROUTER_PROTOCOL)
+	if (route->table == ROUTER_TABLE && route->protocol == HOST_ROUTER_PROTOCOL &&
+	    !(list->but_guard && route->type == RTN_UNREACHABLE))
 		vec_push(&list->v, *route);
 	return 0;
 }
 
-static int remove_routes(struct rtnl *nl)
+static int remove_routes(struct rtnl *nl, bool but_guard)
 {
-	struct route_list list = { 0 };
+	struct route_list list = { .but_guard = but_guard };
 	int first = rtnl_route_each(nl, collect_route, &list);
 
 	vec_each(const struct rtnl_route *, route, &list.v) {
@@ -453,38 +500,58 @@ static int remove_rules(struct rtnl *nl)
 	return first;
 }
 
-static int undo(struct rtnl *nl, const char *path, const struct journal *j)
+/* All of it; with `hold`, all but the guard and the rules that lead to it. */
+static int undo(struct rtnl *nl, const char *path, const struct journal *j, bool hold)
 {
+	const struct journal held = { .rules = true, .guard = true, .mark_rule_old = -1 };
 	int first = 0;
 
-	if (j->rules)
+	if (j->rules && !hold)
 		keep_first(&first, remove_rules(nl));
-	if (j->routes)
-		keep_first(&first, remove_routes(nl));
+	if (j->routes || j->guard)
+		keep_first(&first, remove_routes(nl, hold));
 	if (j->nft)
 		keep_first(&first, nft_remove(ROUTER_NFT_TABLE));
 	if (j->mark_rule_old >= 0)
 		keep_first(&first, sysctl_set(SRC_VALID_MARK, j->mark_rule_old));
 	/* What could not be undone is tried again at the next start. */
-	return first < 0 ? first : journal_remove(path);
+	if (first < 0)
+		return first;
+	return hold ? journal_write(path, &held) : journal_remove(path);
 }
 
-int host_router_cleanup(const char *journal)
+static int recover(const char *journal, bool may_hold, struct journal *ret)
 {
 	AUTO(rtnl_free) struct rtnl *nl = NULL;
 	struct journal j;
 	int err = journal_read(journal, &j);
 
+	*ret = JOURNAL_EMPTY;
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
+
+	bool hold = may_hold && j.guard && j.rules;
+
 	err = rtnl_open(&nl);
-	return err < 0 ? err : undo(nl, journal, &j);
+	if (err == 0)
+		err = undo(nl, journal, &j, hold);
+	if (err == 0 && hold)
+		*ret = (struct journal){ .rules = true, .guard = true, .mark_rule_old = -1 };
+	return err;
+}
+
+int host_router_cleanup(const char *journal)
+{
+	struct journal none;
+
+	return recover(journal, false, &none);
 }
 
 int host_router_new(const char *journal, struct host_router **ret)
 {
 	AUTO(rtnl_free) struct rtnl *nl = NULL;
-	int err = host_router_cleanup(journal);
+	struct journal left;
+	int err = recover(journal, true, &left);
 
 	if (err == 0)
 		err = rtnl_open(&nl);
@@ -495,7 +562,8 @@ int host_router_new(const char *journal, struct host_router **ret)
 
 	r->nl = TAKE(nl);
 	r->path = str_dup(journal);
-	r->journal = JOURNAL_EMPTY;
+	r->journal = left;
+	r->done.guard = left.guard;
 	*ret = r;
 	return 0;
 }
@@ -509,13 +577,26 @@ static void remove_addresses(struct host_router *r)
 	}
 }
 
+int host_router_undo(struct host_router *r, bool hold)
+{
+	int err = 0;
+
+	hold = hold && r->done.guard;
+	remove_addresses(r);
+	if (!journal_eq(&r->journal, &JOURNAL_EMPTY))
+		err = undo(r->nl, r->path, &r->journal, hold);
+	done_clear(&r->done);
+	if (err < 0)
+		return err;
+	r->journal = JOURNAL_EMPTY;
+	r->journal.rules = r->journal.guard = r->done.guard = hold;
+	return 0;
+}
+
 void host_router_free(struct host_router *r)
 {
 	if (!r)
 		return;
-	remove_addresses(r);
-	if (!journal_eq(&r->journal, &JOURNAL_EMPTY))
-		(void)!undo(r->nl, r->path, &r->journal);
 	done_clear(&r->done);
 	buf_done(&r->said);
 	rtnl_free(r->nl);

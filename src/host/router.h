@@ -21,9 +21,18 @@ enum {
 	HOST_ROUTER_MEND_US = 5000000,
 };
 
-/* Undoes what a journal at this path says was left behind, then stands ready. -errno */
+/*
+ * Undoes what a journal at this path says was left behind, then stands ready.
+ * The guard of an exit node stays until the first plan, or host_router_undo,
+ * says otherwise: a restart is no time to leak.   -errno
+ */
 NODISCARD int host_router_new(const char *journal, struct host_router **ret);
-/* Undoes everything. NULL is allowed. */
+/*
+ * Takes everything of ours out of the host. hold: but if an exit node was in
+ * use, nothing may leave past it until the next plan.   -errno
+ */
+int host_router_undo(struct host_router *r, bool hold);
+/* Changes nothing in the host. NULL is allowed. */
 void host_router_free(struct host_router *r);
 
 /*

@@ -11,7 +11,9 @@
 #include "crypto/init.h"
 #include "host/dns.h"
 #include "host/router.h"
+#include "host/warden.h"
 #include "node/node.h"
+#include "node/rights.h"
 #include "platform/sdnotify.h"
 
 #define DEFAULT_STATE_DIR "/var/lib/fairlead"
@@ -19,12 +21,12 @@
 #define DEFAULT_SOCKET "/run/fairlead/fairleadd.sock"
 
 struct options {
-	const char *state, *state_dir, *socket, *tun;
+	const char *state, *state_dir, *socket, *tun, *user;
 	unsigned port, verbose;
 	bool version, cleanup, no_mark;
 };
 
-enum { OPT_NONE = 256, OPT_NO_MARK };
+enum { OPT_NONE = 256, OPT_NO_MARK, OPT_USER };
 
 /* Those of tailscaled that mean something here, and those that may be given and mean nothing. */
 static const struct option long_options[] = {
@@ -37,6 +39,7 @@ static const struct option long_options[] = {
 	{ "version", no_argument, NULL, 'V' },
 	{ "cleanup", no_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "no-mark", no_argument, NULL, OPT_NO_MARK },
 	{ "no-logs-no-support", no_argument, NULL, OPT_NONE },
 	{ 0 },
@@ -51,6 +54,9 @@ static void usage(FILE *to)
 	      "                   \"mem:\" keeps nothing and joins as an ephemeral node\n"
 	      "  --statedir DIR   folder of the state file and others\n"
 	      "  --socket PATH    local API, default " DEFAULT_SOCKET "\n"
+	      "  --user NAME      user of the part that speaks with the network, "
+	      "default " RIGHTS_USER "\n"
+	      "                   if there is one; a number will do; \"root\": stays root\n"
 	      "  --verbose N      1: more in the log\n"
 	      "  --cleanup        undo what a crashed daemon left behind, and exit\n"
 	      "  --version\n",
@@ -88,6 +94,9 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'c':
 			o->cleanup = true;
 			break;
+		case OPT_USER:
+			o->user = optarg;
+			break;
 		case OPT_NO_MARK:
 			o->no_mark = true;
 			break;
@@ -121,15 +130,58 @@ static void on_signal(struct ev_signal *s, int signo)
 	ev_stop(d->ev, 0);
 }
 
+/* Nothing can be asked of it any more; the service manager starts both parts anew. */
+static void on_lost(void *arg)
+{
+	struct daemon *d = arg;
+
+	ev_stop(d->ev, 1);
+}
+
+static const char *journals(const struct options *o)
+{
+	return o->state_dir ? o->state_dir : "/run";
+}
+
+/* From here on, what speaks with the network has few rights. */
+static int serve(const struct options *o, const struct node_cfg *cfg, struct daemon *d)
+{
+	AUTO(node_free) struct node *n = NULL;
+	struct rights_cfg rights = { .user = o->user,
+		                     .state_path = cfg->state_path,
+		                     .state_dir = o->state_dir,
+		                     .default_dir = DEFAULT_STATE_DIR };
+	int r = node_new(cfg, &n);
+
+	if (r == 0)
+		r = rights_give_away(&rights);
+	if (r == 0)
+		r = warden_watch(cfg->warden, cfg->ev, on_lost, d);
+	if (r < 0) {
+		log_error("cannot start: %s", err_text(r));
+		return 1;
+	}
+	(void)sdnotify("READY=1");
+	node_start(n);
+	r = ev_run(cfg->ev);
+	(void)sdnotify("STOPPING=1");
+	return r;
+}
+
 static int run(const struct options *o)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
+	struct warden_cfg warden = { .dev = o->tun, .folder = journals(o), .socket = o->socket };
+	AUTO(warden_free) struct warden *w = NULL;
+	/* First of all: there is one thread, and all our rights. */
+	int r = warden_start(&warden, &w);
 	AUTO(ev_free) struct ev *ev = ev_new();
 	struct daemon d = { .ev = ev, .signals.fn = on_signal };
 	AUTO_FREE char *in_dir = o->state_dir ? str_fmt("%s/fairleadd.state", o->state_dir) : NULL;
 	const char *state = o->state ? o->state : in_dir ? in_dir : DEFAULT_STATE;
 	struct node_cfg cfg = {
 		.ev = ev,
+		.warden = w,
 		.state_path = strcmp(state, "mem:") == 0 ? NULL : state,
 		.state_dir = o->state_dir,
 		.socket = o->socket,
@@ -137,26 +189,23 @@ static int run(const struct options *o)
 		.port = (uint16_t)o->port,
 		.no_mark = o->no_mark,
 	};
-	AUTO(node_free) struct node *n = NULL;
-	int r = ev_signal_start(ev, &d.signals, signos, ARRAY_LEN(signos));
 
 	if (r == 0)
-		r = node_new(&cfg, &n);
+		r = ev_signal_start(ev, &d.signals, signos, ARRAY_LEN(signos));
 	if (r < 0) {
 		log_error("cannot start: %s", err_text(r));
 		return 1;
 	}
-	(void)sdnotify("READY=1");
-	node_start(n);
-	r = ev_run(ev);
-	(void)sdnotify("STOPPING=1");
+	r = serve(o, &cfg, &d);
+	/* The loop ends before the other part does. */
+	warden_free(TAKE(w));
 	return r;
 }
 
 /* What a daemon that did not end well left on the host. */
 static int cleanup(const struct options *o)
 {
-	const char *folder = o->state_dir ? o->state_dir : "/run";
+	const char *folder = journals(o);
 	AUTO_FREE char *router = str_fmt("%s/%s.router", folder, o->tun);
 	AUTO_FREE char *dns = str_fmt("%s/%s.dns", folder, o->tun);
 	struct host_dns_cfg cfg = { .dev = o->tun, .journal = dns };

@@ -1,5 +1,6 @@
 #include "node/engine.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -7,11 +8,6 @@
 #include "base/rand.h"
 
 enum { PLAN_DELAY_US = 20000 };
-
-static const char *journal_folder(const struct node *n)
-{
-	return n->cfg.state_dir ? n->cfg.state_dir : "/run";
-}
 
 /* ---- what the mesh tells ---- */
 
@@ -191,8 +187,6 @@ static void on_netmon(void *arg, unsigned what)
 
 	if (what & (NETMON_LINK | NETMON_ADDR | NETMON_ROUTE))
 		ev_timer_after(e->n->ev, &e->host, PLAN_DELAY_US);
-	if ((what & (NETMON_RULE | NETMON_NFT)) && e->router)
-		(void)!host_router_mend(e->router);
 }
 
 static bool is_inside(void *ctx, const struct ip *ip)
@@ -204,12 +198,11 @@ static bool is_inside(void *ctx, const struct ip *ip)
 
 static void start_names(struct engine *e)
 {
-	AUTO_FREE char *journal = str_fmt("%s/%s.dns", journal_folder(e->n), e->n->cfg.tun_name);
 	struct names_cfg cfg = { .ev = e->n->ev,
 		                 .tls = e->n->tls,
 		                 .mark = e->n->cfg.no_mark ? 0 : MESH_FWMARK,
 		                 .dev = e->n->cfg.tun_name,
-		                 .journal = journal,
+		                 .warden = e->n->cfg.warden,
 		                 .inside = is_inside,
 		                 .ctx = e };
 	int r = names_new(&cfg, &e->names);
@@ -254,9 +247,11 @@ static int start_mesh(struct engine *e)
 		.disco = n->disco,
 		.port = n->cfg.port,
 		.no_mark = n->cfg.no_mark,
+		.grow = warden_grow,
+		.grow_arg = n->cfg.warden,
 		.hooks = { e, on_endpoints, on_netinfo, on_pong, NULL, on_relay_health, on_gone },
 	};
-	int r = tun_open(n->cfg.tun_name, &cfg.tun);
+	int r = n->cfg.warden ? warden_tun(n->cfg.warden, &cfg.tun) : -EPERM;
 
 	if (r < 0)
 		return log_ret(r, "cannot open the network interface %s", n->cfg.tun_name);
@@ -271,16 +266,18 @@ static void start_host(struct engine *e)
 		                  .own_table = ROUTER_TABLE,
 		                  .changed = on_netmon,
 		                  .arg = e };
-	AUTO_FREE char *journal = str_fmt(
-		"%s/%s.router", n->cfg.state_dir ? n->cfg.state_dir : "/run", n->cfg.tun_name);
-	int r = host_router_new(journal, &e->router);
-
-	if (r < 0)
-		(void)log_ret(r, "cannot keep the host's routes");
-	r = netmon_new(n->ev, &mon, &e->mon);
+	int r = netmon_new(n->ev, &mon, &e->mon);
 	if (r < 0)
 		(void)log_ret(r, "cannot watch the host's network");
 	(void)read_facts(e);
+}
+
+/* Between two sessions nothing may leak past the exit node that is wanted. */
+static bool wants_exit(const struct node *n)
+{
+	const struct prefs *p = node_prefs(n);
+
+	return !n->ending && p->want_running && !p->logged_out && prefs_uses_exit(p);
 }
 
 static void engine_free(struct engine *e)
@@ -295,7 +292,8 @@ static void engine_free(struct engine *e)
 	}
 	netmon_free(e->mon);
 	names_free(e->names);
-	host_router_free(e->router);
+	if (e->n->cfg.warden)
+		warden_unroute(e->n->cfg.warden, wants_exit(e->n));
 	mesh_free(e->mesh);
 	host_facts_done(&e->facts);
 	free(e);
@@ -328,6 +326,8 @@ void engine_stop(struct node *n)
 {
 	if (n->engine)
 		engine_free(TAKE(n->engine));
+	else if (n->cfg.warden && !wants_exit(n))
+		warden_unroute(n->cfg.warden, false); /* what was held for it */
 }
 
 static bool names_matter(const struct netmap_delta *d)

@@ -5,7 +5,7 @@
  * it works out what should be true and has it made so.
  */
 #include "host/facts.h"
-#include "host/router.h"
+#include "host/warden.h"
 #include "node/mesh.h"
 #include "node/names.h"
 #include "node/node_priv.h"
@@ -25,7 +25,6 @@ struct engine_ping {
 struct engine {
 	struct node *n;
 	struct mesh *mesh;
-	struct host_router *router; /* NULL: not ours to change here */
 	struct netmon *mon;
 	struct names *names; /* NULL until the interface has its addresses */
 	struct host_facts facts;

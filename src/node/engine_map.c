@@ -426,17 +426,10 @@ void engine_plan(struct engine *e)
 	const struct netmap *m = node_map(e->n);
 	struct arena a = { 0 };
 	struct router_cfg cfg;
-	struct router_plan plan = { 0 };
-	int r;
 
-	if (!e->router || !m)
+	if (!m)
 		return;
 	fill_plan(e, m, &a, &cfg);
-	router_plan(&cfg, &plan);
-	r = host_router_apply(e->router, &plan);
-	if (r < 0)
-		log_warn("the host's network is not as it should be: %s %s", err_text(r),
-		         host_router_said(e->router));
-	router_plan_done(&plan);
+	warden_route(e->n->cfg.warden, &cfg);
 	arena_done(&a);
 }

@@ -121,6 +121,8 @@ static int make_tunnel(struct mesh *m)
 		                     .policy_ctx = m };
 	struct datapath_cfg cfg = { .ev = m->cfg.ev,
 		                    .tun = m->cfg.tun,
+		                    .grow = m->cfg.grow,
+		                    .grow_arg = m->cfg.grow_arg,
 		                    .dev = wg_device_new(&dev) };
 	struct wg_change change = { .set = WG_SET_PRIVATE_KEY | WG_SET_LISTEN_PORT,
 		                    .private_key = m->cfg.node,

@@ -97,9 +97,11 @@ struct mesh_cfg {
 	struct tls_client *tls;
 	struct node_priv node;
 	struct disco_priv disco;
-	uint16_t port;    /* of the UDP sockets; 0: any */
-	bool no_mark;     /* SO_MARK is not allowed here (a test without root) */
-	bool only_tcp443; /* never UDP */
+	uint16_t port;                   /* of the UDP sockets; 0: any */
+	bool no_mark;                    /* SO_MARK is not allowed here (a test without root) */
+	bool only_tcp443;                /* never UDP */
+	void (*grow)(void *arg, int fd); /* as in struct udp_cfg; may be NULL */
+	void *grow_arg;
 	struct mesh_hooks hooks;
 };
 

@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "host/dns.h"
+#include "host/warden.h"
 #include "node/dnsd.h"
 
 enum { DNS_PORT = 53, SUFFIX_MAX = DNS_NAME_TEXT_MAX };
@@ -225,7 +225,7 @@ struct dns_config *names_config(const struct names_input *in)
 struct names {
 	struct names_cfg cfg;
 	struct dnsd *dnsd;
-	struct host_dns *host; /* NULL: never told */
+	struct warden_dns *host; /* NULL: never told */
 	struct dns_os told;
 	bool need_base;
 };
@@ -308,13 +308,13 @@ static int tell_host(struct names *n, const struct names_input *in, const struct
 {
 	struct told t = { 0 };
 	struct dns_os want = { 0 };
-	const struct dns_resolv *base = host_dns_base(n->host);
+	const struct dns_resolv *base = warden_dns_base(n->host);
 	int r = 0;
 
 	if (in->map && in->map->dns && in->corp_dns && !in->expired) {
 		describe_routes(&t, c);
 		describe_search(&t, in->map->dns);
-		t.cfg.can_split = dns_manager_splits(host_dns_manager(n->host));
+		t.cfg.can_split = dns_manager_splits(warden_dns_manager(n->host));
 		t.cfg.base = base->servers.v;
 		t.cfg.n_base = base->servers.n;
 		t.cfg.service4_only = tc_cap_find(&in->map->self->cap_map,
@@ -322,7 +322,7 @@ static int tell_host(struct names *n, const struct names_input *in, const struct
 		r = dns_plan(&t.cfg, &want);
 	}
 	if (r == 0)
-		r = host_dns_apply(n->host, &want);
+		r = warden_dns_apply(n->host, &want);
 	n->need_base = want.need_base;
 	dns_os_done(&n->told);
 	n->told = want;
@@ -338,7 +338,7 @@ int names_apply(struct names *n, const struct names_input *in)
 
 	/* The host cannot split: what is not ours goes on to the resolvers it had. */
 	if (n->host && n->need_base) {
-		const struct dns_resolv *base = host_dns_base(n->host);
+		const struct dns_resolv *base = warden_dns_base(n->host);
 
 		full.base = base->servers.v;
 		full.n_base = base->servers.n;
@@ -388,16 +388,13 @@ int names_new(const struct names_cfg *cfg, struct names **ret)
 		                 .inside = is_inside,
 		                 .health = on_dns_health,
 		                 .ctx = n };
-	struct host_dns_cfg host = {
-		.dev = cfg->dev, .journal = cfg->journal, .changed = on_host_changed, .arg = n
-	};
 
 	n->cfg = *cfg;
 
 	int r = dnsd_new(&dnsd, &n->dnsd);
 
 	/* Without the host's resolver names still work for those who ask us. */
-	if (r == 0 && cfg->journal && host_dns_new(cfg->ev, &host, &n->host) < 0)
+	if (r == 0 && cfg->warden && warden_dns_new(cfg->warden, on_host_changed, n, &n->host) < 0)
 		log_warn("the host's resolver cannot be told of the tailnet's names");
 	if (r < 0) {
 		names_free(n);
@@ -411,7 +408,7 @@ void names_free(struct names *n)
 {
 	if (!n)
 		return;
-	host_dns_free(n->host);
+	warden_dns_free(n->host);
 	dnsd_free(n->dnsd);
 	dns_os_done(&n->told);
 	free(n);
@@ -434,5 +431,5 @@ const struct dns_os *names_told(const struct names *n)
 
 const char *names_manager(const struct names *n)
 {
-	return n->host ? dns_manager_name(host_dns_manager(n->host)) : "none";
+	return n->host ? dns_manager_name(warden_dns_manager(n->host)) : "none";
 }

@@ -35,12 +35,14 @@ NODISCARD struct dns_config *names_config(const struct names_input *in);
 
 struct names;
 
+struct warden;
+
 struct names_cfg {
 	struct ev *ev;
 	struct tls_client *tls;
-	uint32_t mark;       /* of sockets to upstreams */
-	const char *dev;     /* the tunnel's interface */
-	const char *journal; /* of what the host was told; NULL: it is never told */
+	uint32_t mark;                                  /* of sockets to upstreams */
+	const char *dev;                                /* the tunnel's interface */
+	struct warden *warden;                          /* tells the host; NULL: it is never told */
 	bool (*inside)(void *ctx, const struct ip *ip); /* reached through the tunnel */
 	/* A health code became true or false: "resolv-conf-overwritten", "dns-forward-failing"...
 	 */

@@ -398,6 +398,8 @@ int node_remove_profile(struct node *n, struct span id)
 
 void node_start(struct node *n)
 {
+	engine_stop(
+		n); /* what the last run left in the host for an exit node, if none is wanted now */
 	if (!node_prefs(n)->logged_out && node_has_key(n) && node_prefs(n)->want_running)
 		resume(n);
 	node_settle(n);
@@ -465,6 +467,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	n->ending = true;
 	if (n->profiles)
 		end_session(n);
 	localapi_stop(n);

@@ -30,8 +30,11 @@ enum ipn_state {
 };
 /* clang-format on */
 
+struct warden;
+
 struct node_cfg {
 	struct ev *ev;
+	struct warden *warden;  /* what may change the host; NULL: nothing can, so no tunnel */
 	const char *state_path; /* NULL: nothing is kept, and the node is ephemeral */
 	const char *state_dir;  /* other files; NULL: none */
 	const char *socket;     /* of the local API */

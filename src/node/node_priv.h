@@ -29,6 +29,7 @@ struct node {
 	struct session *session; /* NULL: none is wanted */
 	struct engine *engine;   /* the mesh of the session; NULL while stopped */
 	enum ipn_state state;
+	bool ending;    /* the program ends in order */
 	bool blocked;   /* a login is under way: not to be taken for stopped */
 	char *auth_key; /* for the next session */
 	struct ev_timer expiry;

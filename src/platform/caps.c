@@ -7,13 +7,16 @@
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/span.h"
 
 enum { CAP_WORDS = _LINUX_CAPABILITY_U32S_3 };
 
@@ -140,21 +143,51 @@ int caps_keep_for_children(const int *list, size_t n)
 	return r;
 }
 
-int caps_become(const char *user, const int *list, size_t n)
+int caps_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
-	if (geteuid() != 0)
-		return caps_keep(list, n);
+	uint64_t number;
 
+	if (span_u64(span_str(user), INT32_MAX, &number) == 0) {
+		*ret_uid = (uid_t)number;
+		*ret_gid = (gid_t)number;
+		return 0;
+	}
 	errno = 0;
+
 	const struct passwd *pw = getpwnam(user);
 
 	if (!pw)
-		return errno ? -errno : ERR_UNKNOWN;
+		return errno && errno != ENOENT ? -errno : ERR_UNKNOWN;
+	*ret_uid = pw->pw_uid;
+	*ret_gid = pw->pw_gid;
+	return 0;
+}
+
+static int set_groups(const char *user, gid_t gid)
+{
+	bool is_name = user[0] < '0' || user[0] > '9';
+
+	return (is_name ? initgroups(user, gid) : setgroups(0, NULL)) < 0 ? -errno : 0;
+}
+
+int caps_become(const char *user, const int *list, size_t n)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0)
+		return caps_keep(list, n);
+
+	int r = caps_find_user(user, &uid, &gid);
+
 	/* Root's permitted set would be cleared by the change of user. */
-	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-		return -errno;
-	if (initgroups(user, pw->pw_gid) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
+	if (r == 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = set_groups(user, gid);
+	if (r < 0)
+		return r;
+	if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
 	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
 		return -errno;
@@ -200,9 +233,37 @@ const char *const caps_base_calls[] = {
 };
 /* clang-format on */
 
+/* Whoever may set marks with CAP_NET_RAW could listen to the whole host with these. */
+static int allow_plain_sockets(scmp_filter_ctx ctx)
+{
+	static const scmp_datum_t families[] = { AF_INET, AF_INET6 };
+	static const scmp_datum_t types[] = { SOCK_STREAM, SOCK_DGRAM };
+	static const scmp_datum_t others[] = { AF_UNIX, AF_NETLINK };
+	enum { TYPE_MASK = 0xf };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(families) && r == 0; i++)
+		for (size_t k = 0; k < ARRAY_LEN(types) && r == 0; k++)
+			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+			                     SCMP_A0(SCMP_CMP_EQ, families[i]),
+			                     SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK, types[k]));
+	for (size_t i = 0; i < ARRAY_LEN(others) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+		                     SCMP_A0(SCMP_CMP_EQ, others[i]));
+	return r;
+}
+
 static int allow(scmp_filter_ctx ctx, const char *const *names)
 {
 	for (; *names; names++) {
+		if (strcmp(*names, "socket/plain") == 0) {
+			int e = allow_plain_sockets(ctx);
+
+			if (e < 0)
+				return e;
+			continue;
+		}
+
 		int nr = seccomp_syscall_resolve_name(*names);
 
 		if (nr == __NR_SCMP_ERROR)

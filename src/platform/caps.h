@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/own.h"
 
@@ -30,7 +31,8 @@ NODISCARD int caps_keep(const int *list, size_t n);
 NODISCARD int caps_keep_for_children(const int *list, size_t n);
 
 /*
- * Turns root into this user and group, with the capabilities of the list kept
+ * Turns root into this user (a name, or a number with the same number for its
+ * group) and its groups, with the capabilities of the list kept
  * as in caps_keep. A process that is not root is left as it is.
  *   ERR_UNKNOWN	no such user
  *   -errno
@@ -52,10 +54,14 @@ enum caps_refusal {
 	CAPS_KILL,   /* SIGSYS for the process; for tests */
 };
 
+/* The user and the group that caps_become would make us. ERR_UNKNOWN, -errno */
+NODISCARD int caps_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
+
 /*
  * The filter of system calls: those of `names` (ends with NULL) and those that
  * libc, the event loop and the log need (caps_base_calls). A name this machine
- * does not have is skipped. Further filters only narrow.
+ * does not have is skipped. Further filters only narrow. "socket/plain" stands for
+ * socket(2) for local, Internet and netlink sockets, without raw ones.
  *   ERR_UNKNOWN	a name nobody knows: a typing error
  *   -errno		-EOPNOTSUPP: the kernel has no seccomp
  */

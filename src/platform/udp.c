@@ -35,6 +35,8 @@ struct udp {
 	struct half half[UDP_FAMILIES];
 	uint16_t port;
 	bool no_gro;
+	void (*grow)(void *arg, int fd);
+	void *grow_arg;
 	unsigned slots; /* to ask for next time */
 	uint8_t *slab;  /* UDP_RECV_SLOTS * UDP_SLOT, touched as needed */
 	struct mmsghdr msgs[UDP_SEND_MAX];
@@ -53,18 +55,42 @@ static void set_int(int fd, int level, int name, int value)
 }
 
 /* Kernel memory counts on small machines as well: a 64th of it, 7 MiB at most. */
-static void set_buffers(int fd)
+static int buffer_size(void)
 {
 	struct sysinfo si;
 	uint64_t want = BUFFER_MAX;
 
 	if (sysinfo(&si) == 0 && (uint64_t)si.totalram * si.mem_unit / 64 < want)
 		want = (uint64_t)si.totalram * si.mem_unit / 64;
-	set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)want);
-	set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)want);
-	/* Past the system's limit, where we may. */
-	set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)want);
-	set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)want);
+	return (int)want;
+}
+
+int udp_grow(int fd)
+{
+	int want = buffer_size(), protocol = 0;
+	socklen_t len = sizeof(protocol);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0)
+		return -errno;
+	if (protocol != IPPROTO_UDP)
+		return -EINVAL;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &want, sizeof(want)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &want, sizeof(want)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* As far as the system lets us, and past that where somebody may. */
+static void set_buffers(const struct udp *u, int fd)
+{
+	int want = buffer_size();
+
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, want);
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, want);
+	if (u->grow)
+		u->grow(u->grow_arg, fd);
+	else
+		(void)!udp_grow(fd);
 }
 
 static void set_options(const struct udp *u, struct half *h, bool v6)
@@ -72,7 +98,7 @@ static void set_options(const struct udp *u, struct half *h, bool v6)
 	int off = 0;
 	socklen_t len = sizeof(off);
 
-	set_buffers(h->fd);
+	set_buffers(u, h->fd);
 	if (v6) {
 		set_int(h->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 		set_int(h->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
@@ -170,6 +196,8 @@ int udp_open(const struct udp_cfg *cfg, struct udp **ret)
 
 	u->half[UDP_V4].fd = u->half[UDP_V6].fd = -1;
 	u->no_gro = cfg->no_gro;
+	u->grow = cfg->grow;
+	u->grow_arg = cfg->grow_arg;
 	u->slots = UDP_RECV_SLOTS;
 	/* A free port of one family may be taken in the other: then both are drawn anew. */
 	for (int i = 0; i < PORT_TRIES && r == -EADDRINUSE; i++) {

@@ -38,6 +38,9 @@ struct udp_cfg {
 	uint16_t port; /* 0: any */
 	uint32_t fwmark;
 	bool no_gso, no_gro; /* for machines where they are broken */
+	/* Asks somebody with more rights to call udp_grow. NULL: done here. */
+	void (*grow)(void *arg, int fd);
+	void *grow_arg;
 };
 
 /*
@@ -48,6 +51,8 @@ struct udp_cfg {
 NODISCARD int udp_open(const struct udp_cfg *cfg, struct udp **ret);
 void udp_close(struct udp *u);
 uint16_t udp_port(const struct udp *u);
+/* Buffers past the system's limit. -EPERM without CAP_NET_ADMIN; -EINVAL: no UDP socket */
+NODISCARD int udp_grow(int fd);
 NODISCARD int udp_set_fwmark(struct udp *u, uint32_t mark);
 
 enum udp_family { UDP_V4, UDP_V6, UDP_FAMILIES };

@@ -187,6 +187,7 @@ void router_plan(const struct router_cfg *cfg, struct router_plan *ret)
 	else
 		spare_own_nets(ret, cfg);
 	sort_routes(ret, cfg->ip6);
+	ret->guard = cfg->use_exit;
 	plan_rules(ret, cfg);
 	ret->src_valid_mark = cfg->netfilter == ROUTER_NETFILTER_ON;
 	if (cfg->netfilter != ROUTER_NETFILTER_OFF)
@@ -227,6 +228,8 @@ void router_plan_print(struct buf *out, const struct router_plan *p)
 		print_rule(out, r);
 	vec_each(const struct prefix *, s, &p->shadowed)
 		buf_fmt(out, "shadowed %s\n", prefix_text(s, text));
+	if (p->guard)
+		buf_add_str(out, "guard\n");
 	if (p->src_valid_mark)
 		buf_add_str(out, "src_valid_mark\n");
 	buf_add_span(out, buf_span(&p->nft));

@@ -108,6 +108,8 @@ struct router_plan {
 	VEC(struct router_rule) rules;
 	VEC(struct router_counter) counters; /* none without netfilter */
 	struct buf nft; /* makes the table anew, without the counters' elements; empty: no table */
+	bool guard;     /* default routes that lead nowhere, behind those into the tunnel: they stay
+	                   when the     device goes, so that traffic stops rather than leaks */
 	bool src_valid_mark;         /* reverse path checks must look at marks */
 	VEC(struct prefix) shadowed; /* accepted routes that overlap networks of the host's own */
 };

@@ -137,7 +137,7 @@ static void an_exit_node_takes_everything_the_host_s_networks_too(void)
 	                "route 100.100.100.100/32\nroute 172.17.0.0/16 throw\n"
 	                "route 192.168.1.0/24\nroute ::/0\nroute 2001:db8:1::/64\n"
 	                "route fd7a:115c:a1e0::/48\nroute fd7a:115c:a1e0::53/128\n" RULES("4")
-	                        RULES("6"));
+	                        RULES("6") "guard\n");
 }
 
 static void lan_access_throws_the_host_s_networks_back(void)
@@ -150,7 +150,7 @@ static void lan_access_throws_the_host_s_networks_back(void)
 	n.cfg.n_peers = 0; /* an exit node that is not there stops traffic all the same */
 	check_plan(&n.cfg, HEAD "route 0.0.0.0/0\nroute 172.17.0.0/16 throw\n"
 	                        "route 192.168.1.0/24 throw\nroute ::/0\n"
-	                        "route 2001:db8:1::/64 throw\n" RULES("4") RULES("6"));
+	                        "route 2001:db8:1::/64 throw\n" RULES("4") RULES("6") "guard\n");
 }
 
 static void many_peers_share_one_route(void)
