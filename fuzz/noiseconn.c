@@ -57,5 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		(void)!noiseconn_recv(&client, buf_span(&wire), &plain);
 		assert(plain.n <= rest.n);
 	}
+	noiseconn_wipe(&client);
+	noiseconn_wipe(&server);
 	return 0;
 }

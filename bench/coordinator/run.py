@@ -1,11 +1,25 @@
 """The coordinator under a swarm of synthetic clients: run.py BUILD [mesh|users|small]
 
-mesh: 2,000 nodes that all see each other. users: 20,000 nodes of 100 users, each user's alone.
-Everything is on loopback, generator included."""
-import json, os, re, subprocess, sys, tempfile, time, urllib.request
+mesh: 2,000 nodes that all see each other. users: 20,000 nodes of 100 users, each user's alone,
+or as many as this machine lets a process have open files. Everything is on loopback, generator
+included."""
+import json, os, re, resource, subprocess, sys, tempfile, time, urllib.request
 
 BUILD, CASE = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else 'mesh'
 NODES, USERS = {'mesh': (2000, 1), 'users': (20000, 100), 'small': (300, 1)}[CASE]
+
+
+def open_files():
+    """As many as we may raise it to; what we start inherits that."""
+    for hard in (1 << 18, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            return hard
+        except (ValueError, OSError):
+            pass
+
+
+NODES = min(NODES, open_files() - 60)
 OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
 SWARM = os.path.join(BUILD, 'bench/coordinator/bench_coordinator_swarm')
 SELF = {'acls': [{'action': 'accept', 'src': ['autogroup:member'], 'dst': ['autogroup:self:*']}]}
@@ -28,7 +42,7 @@ log: {{level: warn}}
 def main(d):
     with open(f'{d}/c.yaml', 'w') as f:
         f.write(CONFIG.format(d=d))
-    server = subprocess.Popen(['sh', '-c', f'ulimit -n $(ulimit -Hn); exec {OURS} serve -c {d}/c.yaml'])
+    server = subprocess.Popen([OURS, 'serve', '-c', f'{d}/c.yaml'])
 
     def admin(*args):
         return subprocess.run([OURS, '-c', f'{d}/c.yaml', *args], capture_output=True, text=True)
@@ -66,6 +80,7 @@ def main(d):
         answer = swarm.stdout.readline().strip()
         print(f'{what}: {answer} (server {cpu() - c:.2f} s CPU of {time.time() - t:.2f} s)', flush=True)
 
+    print(f'{NODES} nodes of {USERS} users')
     try:
         tell('join')
         time.sleep(12 if CASE == 'users' else 4)
@@ -81,7 +96,8 @@ def main(d):
         time.sleep(2)
         tell('reconnect')
         time.sleep(3)
-        tell('quiet 20')
+        time.sleep(12)
+        tell('quiet 60')
         print(f'memory: {rss()} KB, {(rss() - before) / NODES:.1f} KB a node', flush=True)
     finally:
         for p in (swarm, server):

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@
 #include "platform/sockaddr.h"
 #include "platform/stream.h"
 
-enum { CAPVER = 131, AT_ONCE = 256, LATENCIES_MAX = 4000000, SAMPLE = 100 };
+enum { CAPVER = 131, AT_ONCE = 256, LATENCIES_MAX = 4000000, SAMPLE = 100, SOURCES = 16 };
 
 enum client_state { CLOSED, UPGRADING, REGISTERING, POLLING };
 
@@ -333,6 +334,8 @@ static void hang_up(struct client *c)
 {
 	h2_free(c->h2);
 	stream_free(c->stream);
+	if (c->noise)
+		noiseconn_wipe(c->noise);
 	free(c->noise);
 	buf_done(&c->body);
 	c->h2 = NULL;
@@ -399,6 +402,21 @@ static size_t on_read(struct stream *s, void *owner, struct span bytes)
 
 static const struct stream_ops stream_ops = { .read = on_read, .closed = on_closed };
 
+/* Of one address there are fewer ports than nodes, with those of closed connections. */
+static void bind_some(const struct client *c, int fd, int family)
+{
+	int one = 1;
+	struct sockaddr_in from = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + c->index % SOURCES),
+	};
+
+	if (family == AF_INET && ip_is_loopback(&c->sw->server.ip) &&
+	    (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0 ||
+	     bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0))
+		perror("bind");
+}
+
 static void start(struct client *c)
 {
 	AUTO_WIPE(machine_priv) eph;
@@ -410,6 +428,7 @@ static void start(struct client *c)
 	int fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	machine_priv_new(&eph);
+	bind_some(c, fd, to.sa.sa_family);
 	c->noise = mem_new(struct noiseconn);
 	if (fd < 0 || connect(fd, &to.sa, len) < 0 ||
 	    noiseconn_connect(c->noise, CAPVER, &c->machine, &c->sw->server_key, &eph, hello) < 0 ||
@@ -533,7 +552,10 @@ int main(int argc, char **argv)
 	uint64_t n = 0;
 
 	crypto_start();
-	(void)!setrlimit(RLIMIT_NOFILE, &files);
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	if (argc != 4 || addr_parse(span_str(argv[1]), &sw.server) < 0 ||
 	    span_u64(span_str(argv[2]), 1000000, &n) < 0)
 		return 2;

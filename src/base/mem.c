@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *check(void *p)
 {
@@ -35,6 +36,20 @@ void mem_trim(void)
 #ifdef __GLIBC__
 	(void)malloc_trim(0);
 #endif
+}
+
+void *mem_map(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return check(p == MAP_FAILED ? NULL : p);
+}
+
+void mem_unmap(void *p, size_t n)
+{
+	/* With very many mappings a hole may be refused: then at least the pages go. */
+	if (p && munmap(p, n) < 0)
+		(void)madvise(p, n, MADV_DONTNEED);
 }
 
 void *mem_dup(const void *p, size_t n)

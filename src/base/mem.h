@@ -19,6 +19,12 @@ void *mem_zalloc(size_t count, size_t size);
 void *mem_grow(void *p, size_t count, size_t size);
 /* After something large is gone: what the allocator holds of it goes back to the system. */
 void mem_trim(void);
+/*
+ * Whole pages, zeroed. Those never touched cost nothing, and all go back at
+ * once: for big buffers of which there are many and few are ever filled.
+ */
+void *mem_map(size_t n);
+void mem_unmap(void *p, size_t n);
 void *mem_dup(const void *p, size_t n);
 char *str_dup(const char *s); /* NULL gives NULL */
 char *str_fmt(const char *fmt, ...) PRINTF(1, 2);

@@ -1,8 +1,10 @@
 #include "control/noiseconn.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/wire.h"
 #include "crypto/aead.h"
 
@@ -13,6 +15,7 @@ static const uint8_t early_magic[5] = { 0xff, 0xff, 0xff, 'T', 'S' };
 
 void noiseconn_wipe(struct noiseconn *c)
 {
+	free(c->frame);
 	explicit_bzero(c, sizeof(*c));
 }
 
@@ -40,7 +43,7 @@ int noiseconn_connect(struct noiseconn *c, uint16_t version, const struct machin
 {
 	char prologue[48];
 
-	noiseconn_wipe(c);
+	*c = (struct noiseconn){ 0 };
 	c->client = true;
 	c->version = version;
 	put_be16(ret_hello, version);
@@ -60,7 +63,7 @@ int noiseconn_accept(struct noiseconn *c, const struct machine_priv *server, str
 	char prologue[48];
 	struct rd m = rd_span(hello);
 
-	noiseconn_wipe(c);
+	*c = (struct noiseconn){ 0 };
 	c->version = rd_be16(&m);
 	if (rd_u8(&m) != MSG_INIT || rd_be16(&m) != NOISE_INIT || rd_left(&m) != NOISE_INIT)
 		return dead(c, ERR_MALFORMED);
@@ -186,27 +189,81 @@ static int take_record(struct noiseconn *c, struct span sealed, struct buf *plai
 	return sealed.n > AEAD_TAG ? deliver(c, span(text, sealed.n - AEAD_TAG), plain) : 0;
 }
 
-static int take_frame(struct noiseconn *c, struct buf *plain)
+static int take_frame(struct noiseconn *c, const uint8_t *frame, size_t size, struct buf *plain)
 {
-	struct span body = span(c->frame + NOISECONN_HEADER, c->have - NOISECONN_HEADER);
-	uint8_t type = c->frame[0];
+	struct span body = span(frame + NOISECONN_HEADER, size - NOISECONN_HEADER);
 
-	if (type == MSG_ERROR) {
+	if (frame[0] == MSG_ERROR) {
 		take_error(c, body);
 		return ERR_DENIED;
 	}
 	if (c->state == NOISECONN_HELLO_SENT)
-		return type == MSG_RESP ? take_answer(c, body) : ERR_MALFORMED;
-	return type == MSG_RECORD ? take_record(c, body, plain) : ERR_MALFORMED;
+		return frame[0] == MSG_RESP ? take_answer(c, body) : ERR_MALFORMED;
+	return frame[0] == MSG_RECORD ? take_record(c, body, plain) : ERR_MALFORMED;
 }
 
-/* How many bytes the frame in hand has in all, as far as is known yet. */
-static int frame_size(const struct noiseconn *c, size_t *ret)
+/* How many bytes the frame has in all, as far as its first n tell. No frame is empty. */
+static int frame_size(const uint8_t *frame, size_t n, size_t *ret)
 {
 	*ret = NOISECONN_HEADER;
-	if (c->have >= NOISECONN_HEADER)
-		*ret += be16_at(c->frame + 1);
+	if (n < NOISECONN_HEADER)
+		return 0;
+	*ret += be16_at(frame + 1);
+	if (*ret == NOISECONN_HEADER)
+		return ERR_MALFORMED;
 	return *ret > NOISECONN_FRAME ? ERR_LIMIT : 0;
+}
+
+static void fill(struct noiseconn *c, struct span *wire, size_t size)
+{
+	size_t n = least(size - c->have, wire->n);
+
+	memcpy(c->frame + c->have, wire->p, n);
+	c->have = (uint16_t)(c->have + n);
+	*wire = span_from(*wire, n);
+}
+
+/* Keeps what came of a frame until the rest does. */
+static int take_part(struct noiseconn *c, struct span *wire, struct buf *plain)
+{
+	size_t size;
+	int r;
+
+	if (!c->frame)
+		c->frame = mem_alloc(NOISECONN_FRAME);
+	if (c->have < NOISECONN_HEADER)
+		fill(c, wire, NOISECONN_HEADER);
+	r = frame_size(c->frame, c->have, &size);
+	if (r < 0)
+		return r;
+	fill(c, wire, size);
+	if (c->have < NOISECONN_HEADER || c->have < size)
+		return 0;
+
+	uint8_t *frame = TAKE(c->frame);
+
+	c->have = 0;
+	r = take_frame(c, frame, size, plain);
+	free(frame);
+	return r;
+}
+
+/* The common case: the frame is there as a whole, and read where it is. */
+static int take_next(struct noiseconn *c, struct span *wire, struct buf *plain)
+{
+	const uint8_t *frame = wire->p;
+	size_t size;
+	int r;
+
+	if (c->frame || wire->n < NOISECONN_HEADER)
+		return take_part(c, wire, plain);
+	r = frame_size(frame, wire->n, &size);
+	if (r < 0)
+		return r;
+	if (wire->n < size)
+		return take_part(c, wire, plain);
+	*wire = span_from(*wire, size);
+	return take_frame(c, frame, size, plain);
 }
 
 int noiseconn_recv(struct noiseconn *c, struct span wire, struct buf *plain)
@@ -214,22 +271,7 @@ int noiseconn_recv(struct noiseconn *c, struct span wire, struct buf *plain)
 	if (c->state != NOISECONN_HELLO_SENT && c->state != NOISECONN_OPEN)
 		return ERR_BADSTATE;
 	while (wire.n) {
-		size_t size, n;
-		int r = frame_size(c, &size);
-		if (r < 0)
-			return dead(c, r);
-
-		n = least(size - c->have, wire.n);
-		memcpy(c->frame + c->have, wire.p, n);
-		c->have += n;
-		wire = span_from(wire, n);
-		r = frame_size(c, &size);
-		if (r == 0 && c->have == size && size > NOISECONN_HEADER) {
-			r = take_frame(c, plain);
-			c->have = 0;
-		} else if (r == 0 && c->have == size && c->have == NOISECONN_HEADER) {
-			r = ERR_MALFORMED; /* no frame is empty */
-		}
+		int r = take_next(c, &wire, plain);
 		if (r < 0)
 			return dead(c, r);
 	}

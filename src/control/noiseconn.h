@@ -11,7 +11,9 @@
  * answers), so what recv gives is HTTP/2 and nothing else.
  *
  * Pure: no socket, no randomness. Any failure is final: the connection is
- * wiped, and every later call gives ERR_BADSTATE. Partial input is normal.
+ * wiped, and every later call gives ERR_BADSTATE. Partial input is normal; one
+ * that waits between records holds no buffer. May be moved as long as nothing was
+ * received.
  *
  * Source: tailscale v1.102.5, control/controlbase.
  */
@@ -49,12 +51,12 @@ struct noiseconn {
 	struct noise handshake;  /* private from here */
 	uint8_t tx_key[32], rx_key[32];
 	uint64_t tx_count, rx_count;
-	size_t have;      /* bytes of `frame` filled */
+	uint16_t have;    /* bytes of a record that has not come whole */
+	uint8_t *frame;   /* those bytes; NULL between records */
 	bool early_known; /* client: the first bytes were looked at */
 	uint8_t early_head[9];
 	size_t early_have;
 	size_t early_left; /* bytes of early payload still to pass over */
-	uint8_t frame[NOISECONN_FRAME];
 };
 
 void noiseconn_wipe(struct noiseconn *c);

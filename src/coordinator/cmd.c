@@ -1,6 +1,5 @@
 #include "coordinator/cmd.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "crypto/init.h"
 #include "crypto/keys.h"
 #include "platform/caps.h"
+#include "platform/handover.h"
 #include "platform/http_client.h"
 
 /* ---- the configuration ---- */
@@ -101,9 +101,6 @@ static void apply_domain(struct config *cfg, int argc, char **argv)
 		}
 }
 
-/* Large buffers are mapped: what a connection does not touch of one costs nothing. */
-enum { MAP_FROM = 16 << 10 };
-
 /* The ports are bound: no capability is needed any more, and none is gained again. */
 static int give_up_rights(void)
 {
@@ -122,7 +119,7 @@ int cmd_serve(struct config *cfg, int argc, char **argv)
 	AUTO(coord_free) struct coord *co = NULL;
 	int r;
 
-	(void)mallopt(M_MMAP_THRESHOLD, MAP_FROM);
+	(void)limits_raise_files();
 	set_log_level(cfg->log_level);
 	log_set_name("coordinator");
 	apply_domain(cfg, argc, argv);

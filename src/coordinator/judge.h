@@ -38,6 +38,8 @@ struct judge {
 	 * maps are compared with what was sent only then.
 	 */
 	uint64_t (*stamp)(void *arg);
+	/* Whether they may have changed for this node since that count. NULL: for all. */
+	bool (*touched)(void *arg, const struct node *n, uint64_t since);
 	void *arg;
 };
 

@@ -209,7 +209,6 @@ static void put_judged(struct mapsess *s, const struct map_world *w, const struc
 	else
 		buf_add_str(&text, "{\"rules\":[]}");
 	if_differs(out, "SSHPolicy", &text, &s->ssh_sum);
-	s->stamp = w->judge->stamp(w->judge->arg);
 	buf_done(&text);
 }
 
@@ -233,12 +232,21 @@ static void put_self(struct mapsess *s, const struct map_world *w, const struct 
 	buf_done(&text);
 }
 
+/* Whether the policy may say something else of this node than what was sent. */
+static bool judged_anew(struct mapsess *s, const struct judge *j, const struct node *n)
+{
+	uint64_t since = s->stamp, now = j->stamp(j->arg);
+
+	s->stamp = now;
+	return since != now && (!j->touched || j->touched(j->arg, n, since));
+}
+
 /* What concerns this client alone. */
 static int next_own(struct mapsess *s, const struct node *n, wall now, struct mapmsg *ret)
 {
 	struct maphub *h = s->hub;
 	struct map_world w = maphub_world(h, now);
-	bool judged = s->stamp != w.judge->stamp(w.judge->arg);
+	bool judged = judged_anew(s, w.judge, n);
 	struct buf out = { 0 };
 
 	if (judged || s->self_dirty)

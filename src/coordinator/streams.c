@@ -262,6 +262,7 @@ static void open_stream(struct coord_call *c, const struct map_request *q, uint6
 	map_insert(&s->by_node, &m->by_node, node_hash(s, node));
 	http_answer_later(c->req, &later);
 	http_begin(c->req, 200, "application/json");
+	http_settle(c->req);
 	state_node_online(c->co->st, node, true, ev_wall(c->co->ev));
 	(void)push(m);
 }

@@ -9,7 +9,7 @@ struct tailnet_policy {
 	const char *server_url;
 	struct state *st; /* NULL until attached */
 	struct pol_engine *e;
-	uint64_t stamp;
+	uint64_t base;            /* of the engine's numbers: they go on when it is replaced */
 	struct pol_filter filter; /* scratch */
 	struct pol_ssh ssh;
 	struct pol_attrs attrs;
@@ -21,7 +21,7 @@ struct tailnet_policy *tailnet_policy_new(const char *server_url)
 
 	t->server_url = server_url;
 	t->e = pol_engine_new(NULL);
-	t->stamp = 1;
+	t->base = 1;
 	return t;
 }
 
@@ -181,7 +181,6 @@ void tailnet_policy_attach(struct tailnet_policy *t, struct state *st)
 {
 	t->st = st;
 	fill(t, t->e, NULL);
-	t->stamp++;
 }
 
 /* ---- the text ---- */
@@ -233,9 +232,9 @@ int tailnet_policy_set(struct tailnet_policy *t, struct span text, enum policy_s
 
 	if (r < 0)
 		return r;
+	t->base += pol_engine_seq(t->e) + 1;
 	pol_engine_free(t->e);
 	t->e = e;
-	t->stamp++;
 	if (t->st) {
 		state_auto_approve(t->st, now);
 		state_announce(t->st, CHANGE_POLICY);
@@ -268,7 +267,6 @@ static void users_changed(struct tailnet_policy *t)
 	view_users(t->st, &users);
 	pol_engine_users(t->e, users.list.v, users.list.n, NULL);
 	vec_done(&users.list);
-	t->stamp++;
 }
 
 void tailnet_policy_changed(struct tailnet_policy *t, const struct change *c)
@@ -287,8 +285,6 @@ void tailnet_policy_changed(struct tailnet_policy *t, const struct change *c)
 		put_node(t->e, n, &what);
 	else
 		pol_engine_remove(t->e, c->id, &what);
-	if (what.sources || what.routes || what.ssh || (what.any && (c->what & NODE_CLASSIFYING)))
-		t->stamp++;
 }
 
 /* ---- what the state asks ---- */
@@ -404,7 +400,14 @@ static uint64_t judge_stamp(void *arg)
 {
 	const struct tailnet_policy *t = arg;
 
-	return t->stamp;
+	return t->base + pol_engine_seq(t->e);
+}
+
+static bool judge_touched(void *arg, const struct node *n, uint64_t since)
+{
+	struct tailnet_policy *t = arg;
+
+	return since < t->base || pol_touched_since(t->e, n->id, since - t->base);
 }
 
 void tailnet_policy_judge(struct tailnet_policy *t, struct judge *ret)
@@ -418,6 +421,7 @@ void tailnet_policy_judge(struct tailnet_policy *t, struct judge *ret)
 		.attributes = judge_attributes,
 		.peer_attributes = judge_peer_attributes,
 		.stamp = judge_stamp,
+		.touched = judge_touched,
 		.arg = t,
 	};
 }

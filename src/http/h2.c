@@ -17,6 +17,8 @@ struct got_field {
 struct h2 {
 	nghttp2_session *session;
 	struct h2_cfg cfg;
+	void *frame; /* nghttp2's buffer for frames to send, frame_n bytes */
+	size_t frame_n;
 	const struct h2_ops *ops;
 	void *owner;
 	struct link streams;
@@ -274,10 +276,8 @@ static void took(struct h2_stream *st, size_t n)
 }
 
 /*
- * nghttp2 builds each DATA frame in a buffer of 16 KiB that a session keeps: of
- * one that never sends long frames only the first pages are ever touched, which
- * counts with many thousand idle connections. The frame also fits one record of
- * the control protocol's Noise.
+ * A frame that fits the first page of the session's buffer, which counts with
+ * many thousand idle connections, and one record of the control protocol's Noise.
  */
 enum { DATA_MAX = 4096 - 3 - 16 - 9 };
 
@@ -318,6 +318,49 @@ static void tell_drained(struct h2 *h)
 	}
 }
 
+/* ---- memory ---- */
+
+/*
+ * nghttp2 builds what it sends in a buffer of 16 KiB that a session keeps. As
+ * pages of its own, only the first of them is ever touched (see DATA_MAX).
+ */
+enum { FRAME_MIN = 16 << 10 };
+
+static void *ng_malloc(size_t n, void *user)
+{
+	struct h2 *h = user;
+
+	if (n < FRAME_MIN || h->frame)
+		return malloc(n);
+	h->frame_n = n;
+	h->frame = mem_map(n);
+	return h->frame;
+}
+
+static void ng_free(void *p, void *user)
+{
+	struct h2 *h = user;
+
+	if (p && p == h->frame)
+		mem_unmap(TAKE(h->frame), h->frame_n);
+	else
+		free(p);
+}
+
+static void *ng_calloc(size_t count, size_t n, void *user)
+{
+	(void)user;
+	return calloc(count, n);
+}
+
+static void *ng_realloc(void *p, size_t n, void *user)
+{
+	struct h2 *h = user;
+
+	assert(!p || p != h->frame);
+	return realloc(p, n);
+}
+
 /* ---- the session ---- */
 
 static void set_callbacks(nghttp2_session_callbacks *cb)
@@ -333,6 +376,7 @@ static void open_session(struct h2 *h)
 {
 	nghttp2_session_callbacks *cb = NULL;
 	nghttp2_option *opt = NULL;
+	nghttp2_mem mem = { h, ng_malloc, ng_free, ng_calloc, ng_realloc };
 	int r = nghttp2_session_callbacks_new(&cb);
 
 	if (r == 0)
@@ -342,8 +386,8 @@ static void open_session(struct h2 *h)
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(opt, 100);
-	r = h->cfg.side == H2_SERVER ? nghttp2_session_server_new2(&h->session, cb, h, opt)
-	                             : nghttp2_session_client_new2(&h->session, cb, h, opt);
+	r = h->cfg.side == H2_SERVER ? nghttp2_session_server_new3(&h->session, cb, h, opt, &mem)
+	                             : nghttp2_session_client_new3(&h->session, cb, h, opt, &mem);
 	assert(r == 0);
 	nghttp2_option_del(opt);
 	nghttp2_session_callbacks_del(cb);

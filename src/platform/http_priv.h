@@ -49,8 +49,9 @@ struct request {
 	struct http_req pub; /* first */
 	struct http_conn *c;
 	struct link link;
-	struct h2_stream *st; /* HTTP/2 */
-	struct http_head answer;
+	struct h2_stream *st;     /* HTTP/2 */
+	struct http_head *answer; /* its fields until it begins: in the arena */
+	unsigned status;          /* once begun */
 	struct http_later later;
 	struct http_body body;
 	void (*whole)(struct http_req *req, void *arg, struct span body);

@@ -1,5 +1,6 @@
 #include "platform/http_server.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -229,7 +230,9 @@ void http_put_field(struct http_req *req, const char *name, const char *value)
 		return; /* text from elsewhere that would break the head */
 	n.p = arena_dup(&req->arena, n.p, n.n);
 	v.p = arena_dup(&req->arena, v.p, v.n);
-	(void)!http_add(&r->answer, n, v);
+	if (!r->answer)
+		r->answer = arena_new(&req->arena, struct http_head);
+	(void)!http_add(r->answer, n, v);
 }
 
 static void put_u64(struct http_req *req, const char *name, uint64_t value)
@@ -253,9 +256,9 @@ static void write_h1_head(struct request *r)
 		http_put_field(&r->pub, "Connection", "close");
 	else if (r->pub.head->minor == 0)
 		http_put_field(&r->pub, "Connection", "keep-alive");
-	h1_write_status(&b, r->answer.status);
-	for (size_t i = 0; i < r->answer.n_fields; i++)
-		(void)!h1_put_span(&b, r->answer.field[i].name, r->answer.field[i].value);
+	h1_write_status(&b, r->status);
+	for (size_t i = 0; i < r->answer->n_fields; i++)
+		(void)!h1_put_span(&b, r->answer->field[i].name, r->answer->field[i].value);
 	h1_end_head(&b);
 	conn_write(r->c, buf_span(&b));
 }
@@ -271,14 +274,15 @@ static void give_up_body(struct request *r)
 
 static void begin(struct request *r, unsigned status, const char *type, bool end)
 {
-	r->answer.status = status;
+	r->status = status;
 	r->begun = true;
 	give_up_body(r);
 	if (type)
 		http_put_field(&r->pub, "Content-Type", type);
 	put_date(&r->pub);
+	r->answer->status = status;
 	if (r->st)
-		(void)!h2_respond(r->st, &r->answer, end);
+		(void)!h2_respond(r->st, r->answer, end);
 	else
 		write_h1_head(r);
 	if (r->st)
@@ -365,12 +369,25 @@ int http_send(struct http_req *req, struct span bytes)
 {
 	struct request *r = req_of(req);
 
-	if (bytes.n == 0 || r->is_head || !http_status_has_body(r->answer.status))
+	if (bytes.n == 0 || r->is_head || !http_status_has_body(r->status))
 		return 0;
 	if (!r->st)
 		return send_h1(r, bytes);
 	ev_defer(r->c->srv->cfg.ev, &r->c->pump);
 	return h2_write(r->st, bytes, false);
+}
+
+void http_settle(struct http_req *req)
+{
+	static const struct http_head none;
+	struct request *r = req_of(req);
+
+	assert(r->begun && r->body_done);
+	req->head = &none;
+	req->path = req->query = (struct span){ 0 };
+	r->answer = NULL;
+	arena_done(&req->arena);
+	buf_done(&r->collected);
 }
 
 void http_finish(struct http_req *req)

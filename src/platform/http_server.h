@@ -145,6 +145,12 @@ void http_answer_redirect(struct http_req *req, unsigned status, const char *loc
 void http_begin(struct http_req *req, unsigned status, const char *type);
 NODISCARD int http_send(struct http_req *req, struct span bytes);
 void http_finish(struct http_req *req);
+/*
+ * For an answer that goes on for hours: after http_begin and the whole body, what
+ * was asked is let go of. Head, path, query, body and arena are gone; only
+ * http_send, http_finish and http_abort may follow.
+ */
+void http_settle(struct http_req *req);
 /* Breaks the connection (HTTP/2: the stream), so that the answer is seen to be cut. */
 void http_abort(struct http_req *req);
 

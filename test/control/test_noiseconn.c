@@ -202,6 +202,7 @@ static void any_flipped_bit_kills_the_connection(void)
 		CHECK_EQ(plain.n, 0);
 		if (r < 0)
 			CHECK_EQ(noiseconn_recv(&copy, SPAN_LIT("x"), &plain), ERR_BADSTATE);
+		noiseconn_wipe(&copy);
 		p.wire.p[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	buf_done(&p.wire);
@@ -221,8 +222,29 @@ static void a_frame_of_the_wrong_length_or_type_is_refused(void)
 		if (be16_at(bytes + 1) < 100 && be16_at(bytes + 1) > n - 3)
 			n = 3 + (size_t)be16_at(bytes + 1);
 		CHECK(noiseconn_recv(&p.server, span(bytes, n), &plain) < 0);
+		CHECK(!p.server.frame);
 		buf_done(&p.wire);
 	}
+}
+
+static void a_record_in_pieces_arrives_and_leaves_no_buffer(void)
+{
+	struct pair p;
+
+	open_pair(&p);
+	CHECK_OK(noiseconn_send(&p.client, SPAN_LIT("first"), &p.wire));
+	CHECK_OK(noiseconn_send(&p.client, SPAN_LIT("second"), &p.wire));
+	for (size_t cut = 0; cut <= p.wire.n; cut++) {
+		AUTO_DONE(buf) struct buf plain = { 0 };
+		struct noiseconn copy = p.server;
+
+		CHECK_OK(noiseconn_recv(&copy, span(p.wire.p, cut), &plain));
+		CHECK_OK(noiseconn_recv(&copy, span(p.wire.p + cut, p.wire.n - cut), &plain));
+		CHECK_STR(buf_text(&plain), "firstsecond");
+		CHECK(!copy.frame);
+		noiseconn_wipe(&copy);
+	}
+	buf_done(&p.wire);
 }
 
 static void a_refusal_is_reported_with_its_text(void)
@@ -266,6 +288,7 @@ int main(void)
 	RUN(an_empty_record_is_passed_over);
 	RUN(any_flipped_bit_kills_the_connection);
 	RUN(a_frame_of_the_wrong_length_or_type_is_refused);
+	RUN(a_record_in_pieces_arrives_and_leaves_no_buffer);
 	RUN(a_refusal_is_reported_with_its_text);
 	RUN(a_hello_of_another_length_or_type_is_refused);
 	return check_done();

@@ -293,6 +293,8 @@ static void changes_in_any_order_end_where_a_fresh_start_does(void)
 			struct pol_node n = draw_node(&w.rand, 1 + rand_src_below(&w.rand, NODES));
 			uint64_t watch = 1 + rand_src_below(&w.rand, NODES);
 
+			uint64_t at = pol_engine_seq(moved);
+
 			filter_text(moved, watch, &was);
 			if (rand_src_below(&w.rand, 4))
 				pol_engine_put(moved, &n, &c);
@@ -301,6 +303,8 @@ static void changes_in_any_order_end_where_a_fresh_start_does(void)
 			filter_text(moved, watch, &is);
 			/* Who was not called touched kept the filter. */
 			CHECK(watch == n.id || pol_filter_touched(moved, watch, &c) ||
+			      span_eq(buf_span(&was), buf_span(&is)));
+			CHECK(pol_touched_since(moved, watch, at) ||
 			      span_eq(buf_span(&was), buf_span(&is)));
 		}
 		for (size_t i = 0; moved && i < NODES; i++)
@@ -317,6 +321,43 @@ static void changes_in_any_order_end_where_a_fresh_start_does(void)
 		}
 		CHECK(!moved || !fresh || pol_engine_classes(moved) == pol_engine_classes(fresh));
 	}
+	world_done(&w);
+}
+
+/* Asked once after many changes, also after more than are remembered. */
+static void whom_no_change_touched_kept_the_filter(void)
+{
+	struct world w = { 0 };
+	struct buf was[NODES] = { { 0 } }, is = { 0 };
+	struct pol_change c;
+
+	rand_seeded(&w.rand, 8);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		unsigned steps = round % 16 == 15 ? 1500 : 1 + round % 7;
+
+		draw_world(&w, round & 1);
+		join_rules(&w.text, w.rules, w.n, false);
+		AUTO(pol_engine_free)
+		struct pol_engine *e = engine_of(buf_text(&w.text), w.nodes, NODES);
+		uint64_t since = e ? pol_engine_seq(e) : 0;
+
+		for (uint64_t i = 0; e && i < NODES; i++)
+			filter_text(e, i + 1, &was[i]);
+		for (unsigned k = 0; e && k < steps; k++) {
+			struct pol_node n = draw_node(&w.rand, 1 + rand_src_below(&w.rand, NODES));
+
+			pol_engine_put(e, &n, &c);
+		}
+		for (uint64_t i = 0; e && i < NODES; i++) {
+			filter_text(e, i + 1, &is);
+			CHECK(pol_touched_since(e, i + 1, since) ||
+			      span_eq(buf_span(&was[i]), buf_span(&is)));
+			CHECK(!pol_touched_since(e, i + 1, pol_engine_seq(e)));
+		}
+	}
+	for (size_t i = 0; i < NODES; i++)
+		buf_done(&was[i]);
+	buf_done(&is);
 	world_done(&w);
 }
 
@@ -391,6 +432,7 @@ int main(void)
 	RUN(a_posture_never_widens);
 	RUN(visibility_follows_the_filters);
 	RUN(changes_in_any_order_end_where_a_fresh_start_does);
+	RUN(whom_no_change_touched_kept_the_filter);
 	RUN(nodes_of_one_class_key_see_the_same);
 	RUN(a_user_who_logs_in_later_is_found);
 	RUN(a_name_of_two_users_is_refused);

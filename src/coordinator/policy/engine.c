@@ -115,6 +115,7 @@ struct pol_engine *pol_engine_new(struct policy *take)
 		abort();
 	policy_issues_done(&issues);
 	e->p = take;
+	e->changes = changes_new();
 	map_init(&e->user_by_id);
 	map_init(&e->nodes);
 	map_init(&e->by_ip4);
@@ -163,6 +164,7 @@ void pol_engine_free(struct pol_engine *e)
 	map_done(&e->classes);
 	map_done(&e->owners);
 	policy_free(e->p);
+	changes_free(e->changes);
 	free(e);
 }
 
@@ -437,6 +439,13 @@ static struct eclass *class_of_sibling(const struct pol_engine *e, const struct 
 	return NULL;
 }
 
+/* Its devices are others now. */
+static void forget_sources(struct eowner *o)
+{
+	arena_done(&o->memory);
+	o->self[0] = o->self[1] = NULL;
+}
+
 static void join(struct pol_engine *e, struct enode *n)
 {
 	if (n->n.user) {
@@ -444,6 +453,7 @@ static void join(struct pol_engine *e, struct enode *n)
 		n->class = class_of_sibling(e, n);
 		list_prepend(&n->owner->nodes, &n->in_owner);
 		n->owner->n++;
+		forget_sources(n->owner);
 	}
 	if (!n->class)
 		n->class = engine_classify(e, n);
@@ -462,6 +472,7 @@ static void leave(struct pol_engine *e, struct enode *n)
 	if (!n->owner)
 		return;
 	list_remove(&n->in_owner);
+	forget_sources(n->owner);
 	if (--n->owner->n == 0) {
 		map_remove(&e->owners, &n->owner->by_user);
 		free(n->owner);
@@ -509,6 +520,7 @@ void engine_judge_again(struct pol_engine *e)
 	}
 	vec_each(struct srcset *, s, &e->sets)
 		s->stale = true;
+	changes_all(e);
 }
 
 /* ---- changes ---- */
@@ -612,6 +624,7 @@ void pol_engine_put(struct pol_engine *e, const struct pol_node *n, struct pol_c
 		old->class->n--;
 		drop_node(e, old);
 	}
+	changes_note(e, n->id, ret);
 	footprint_done(&before);
 	footprint_done(&after);
 }
@@ -628,6 +641,7 @@ void pol_engine_remove(struct pol_engine *e, uint64_t id, struct pol_change *ret
 	drop_node(e, old);
 	compare(e, &before, &after, ret);
 	ret->any = true;
+	changes_note(e, id, ret);
 	footprint_done(&before);
 }
 

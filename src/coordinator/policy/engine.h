@@ -96,6 +96,12 @@ void pol_engine_put(struct pol_engine *e, const struct pol_node *n, struct pol_c
 void pol_engine_remove(struct pol_engine *e, uint64_t id, struct pol_change *ret);
 /* May the node's filter be different after this change? Its own change always counts. */
 bool pol_filter_touched(const struct pol_engine *e, uint64_t node, const struct pol_change *c);
+/*
+ * Changes are numbered. May the filter, SSH rules or attributes of this node be
+ * different from what they were when the number was `since`?
+ */
+uint64_t pol_engine_seq(const struct pol_engine *e);
+bool pol_touched_since(struct pol_engine *e, uint64_t node, uint64_t since);
 size_t pol_engine_classes(const struct pol_engine *e);
 
 /* ---- who sees whom ---- */

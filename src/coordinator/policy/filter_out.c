@@ -343,17 +343,30 @@ static void application(struct out *o, const struct rule *rule, size_t index,
 
 /* ---- autogroup:self ---- */
 
-static const struct pol_src *owner_src(struct out *o, size_t index, bool all)
+static struct pol_src *make_owner_src(struct eowner *owner, size_t index, bool all)
 {
-	struct src_list l = { .memory = o->a };
-	struct pol_src *src = arena_new(o->a, struct pol_src);
+	struct src_list l = { .memory = &owner->memory };
+	struct pol_src *src = arena_new(&owner->memory, struct pol_src);
 	const struct enode *n;
 
-	list_each(n, &o->n->owner->nodes, in_owner)
+	list_each(n, &owner->nodes, in_owner)
 		if (all || bit_get(n->class->addr, index))
 			src_add_node(&l, n);
 	*src = src_finish(&l);
 	return src;
+}
+
+/* The same for all devices of the owner, and kept until they are others. */
+static const struct pol_src *owner_src(struct out *o, size_t index, bool all)
+{
+	struct eowner *owner = o->n->owner;
+	struct pol_src ***kept = &owner->self[all];
+
+	if (!*kept)
+		*kept = arena_new_n(&owner->memory, struct pol_src *, o->e->p->rules.n);
+	if (!(*kept)[index])
+		(*kept)[index] = make_owner_src(owner, index, all);
+	return (*kept)[index];
 }
 
 static void self_part(struct out *o, const struct rule *rule, size_t index)

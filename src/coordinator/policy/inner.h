@@ -69,6 +69,8 @@ struct eowner {
 	uint64_t user;
 	struct link nodes;
 	size_t n;
+	struct pol_src **self[2]; /* by rule: sources of autogroup:self, as far as asked for */
+	struct arena memory;      /* of those */
 };
 
 struct eroute {
@@ -94,6 +96,7 @@ struct pol_engine {
 	struct ipset tailnet;      /* the wildcard without routes: sealed */
 	struct ipset internet;
 	uint64_t *changed; /* scratch for pol_change.rules */
+	struct changes *changes;
 };
 
 static inline bool bit_get(const uint64_t *bits, size_t i)
@@ -153,6 +156,11 @@ void engine_free_users(struct pol_engine *e);
 void engine_judge_again(struct pol_engine *e);
 /* Selectors were added to the policy from this index on: what they mean is looked up. */
 void engine_new_sels(struct pol_engine *e, size_t first);
+/* changes.c */
+struct changes *changes_new(void);
+void changes_free(struct changes *c);
+void changes_note(struct pol_engine *e, uint64_t node, const struct pol_change *what);
+void changes_all(struct pol_engine *e);
 /* sets.c */
 void engine_make_sets(struct pol_engine *e);
 void engine_free_sets(struct pol_engine *e);
