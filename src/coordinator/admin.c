@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "coordinator/front.h"
 #include "coordinator/logins.h"
 #include "coordinator/streams.h"
 #include "coordinator/tailnet_policy.h"
@@ -419,9 +420,18 @@ static int nodes_backfill(struct op *o)
 	return r;
 }
 
+static int auth_approve(struct op *o)
+{
+	int r = front_approve(o->co, arg_text(o, "key"), o->actor, &o->why);
+
+	if (r >= 0)
+		put_empty(o);
+	return r;
+}
+
 static int auth_reject(struct op *o)
 {
-	int r = logins_reject(o->co->logins, arg_text(o, "key"));
+	int r = front_reject(o->co, arg_text(o, "key"));
 
 	if (r >= 0)
 		put_empty(o);
@@ -569,6 +579,7 @@ static const struct {
 	{ "nodes.approve-routes", nodes_approve_routes },
 	{ "nodes.approve", nodes_approve },
 	{ "nodes.backfillips", nodes_backfill },
+	{ "auth.approve", auth_approve },
 	{ "auth.reject", auth_reject },
 	{ "policy.get", policy_get },
 	{ "policy.set", policy_set },

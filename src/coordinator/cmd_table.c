@@ -139,7 +139,7 @@ const struct cmd cmd_table[] = {
 	{ NODES, "approve-routes", "", "nodes.approve-routes", NULL, node_routes, route_columns, SHAPE_DONE, "Node updated", "Approve a node's routes", NULL },
 	{ NODES, "backfillips", "", "nodes.backfillips", NULL, no_flags, NULL, SHAPE_DONE, "Node IPs backfilled successfully", "Give missing addresses", NULL },
 	{ "auth", "", "register", "", "nodes.register", NULL, node_register, node_columns, SHAPE_DONE, "Node registered", "Let a waiting node in", NULL },
-	{ "auth", "", "approve", "", "nodes.register", NULL, node_register, node_columns, SHAPE_DONE, "Auth request approved", "Approve a pending login", NULL },
+	{ "auth", "", "approve", "", "auth.approve", NULL, node_register, NULL, SHAPE_DONE, "Auth request approved", "Let an SSH session that is checked go on", NULL },
 	{ "auth", "", "reject", "", "auth.reject", NULL, node_register, NULL, SHAPE_DONE, "Auth request rejected", "Reject a pending login", NULL },
 	{ KEYS, "create", CREATE, "preauthkeys.create", NULL, key_create, key_member, SHAPE_MEMBER, NULL, "Create a pre-auth key", NULL },
 	{ KEYS, "list", LIST, "preauthkeys.list", NULL, no_flags, key_columns, SHAPE_TABLE, NULL, "List pre-auth keys", NULL },

@@ -20,6 +20,7 @@
 #include "coordinator/probe.h"
 #include "coordinator/routes_net.h"
 #include "coordinator/site_cert.h"
+#include "coordinator/sshcheck.h"
 #include "coordinator/streams.h"
 #include "coordinator/tailnet_policy.h"
 
@@ -130,6 +131,7 @@ static void on_tick(struct ev_timer *t, mono now)
 	state_tick(co->st, ev_wall(co->ev),
 	           co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
 	logins_tick(co->logins, now);
+	sshchecks_tick(co->sshchecks, now);
 	ev_timer_after(co->ev, &co->tick, TICK_US);
 }
 
@@ -410,12 +412,19 @@ static int open_relay(struct coord *co)
 	return embed_new(co, &key, &co->embed);
 }
 
+/* Clients leave Noise for what is not https; over it any host will do. */
+static const char *url_over_noise(const struct config *cfg)
+{
+	return span_starts(span_str(cfg->server_url), "https://") ? cfg->server_url
+	                                                          : "https://unused";
+}
+
 static int start(struct coord *co)
 {
 	static const int signos[] = { SIGHUP, SIGINT, SIGTERM };
 	int r = load_key(co->cfg->noise_key_path, &co->noise_key);
 
-	co->policy = tailnet_policy_new(co->cfg->server_url);
+	co->policy = tailnet_policy_new(url_over_noise(co->cfg));
 	if (r >= 0)
 		r = open_state(co);
 	if (r >= 0)
@@ -431,6 +440,7 @@ static int start(struct coord *co)
 	co->hub = maphub_new(co->st, &co->judge, &co->settings);
 	co->streams = streams_new(co);
 	co->logins = logins_new(co);
+	co->sshchecks = sshchecks_new(co);
 	co->probe = probe_new(co);
 	read_trusted(co);
 	make_doors(co);
@@ -483,6 +493,7 @@ void coord_free(struct coord *co)
 	probe_free(co->probe);
 	streams_free(co->streams);
 	logins_free(co->logins);
+	sshchecks_free(co->sshchecks);
 	for (size_t i = 0; co->doors && i < DOORS; i++) {
 		listener_free(co->doors[i].listener);
 		http_server_free(co->doors[i].http);

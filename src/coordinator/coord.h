@@ -48,6 +48,7 @@ struct coord_route {
 /* A login that waits for a person: the request, parked under its id. */
 struct login;
 struct logins;
+struct sshchecks;
 struct streams;
 struct front;
 struct site_cert;
@@ -67,6 +68,7 @@ struct coord {
 	struct http_server *http; /* of the network's door; Noise links are its too */
 	struct site_cert *cert;   /* NULL: no TLS */
 	struct logins *logins;
+	struct sshchecks *sshchecks;
 	struct streams *streams;
 	struct probe *probe;
 	struct embed *embed;    /* the relay; NULL: none */

@@ -9,6 +9,7 @@
 #include "coordinator/logins.h"
 #include "coordinator/oidc/web.h"
 #include "coordinator/secret.h"
+#include "coordinator/sshcheck.h"
 #include "platform/resolve.h"
 
 enum { SECRET_FILE_MAX = 4096 };
@@ -24,7 +25,7 @@ struct front {
 	struct web *web;
 	char *redirect, *secret;
 	struct oidc_param *params;
-	char hostname[256], os[64], machine[KEY_TEXT_MAX];
+	char hostname[256], os[64], machine[KEY_TEXT_MAX], session_to[NAME_MAX_LEN + 1];
 };
 
 /* ---- what the pages ask ---- */
@@ -39,17 +40,31 @@ static void keep(char *dst, size_t cap, const char *text)
 	dst[n] = 0;
 }
 
+static bool find_session(struct front *f, struct span auth_id, struct web_login *ret)
+{
+	struct sshcheck_info info;
+
+	if (!sshchecks_find(f->co->sshchecks, auth_id, &info))
+		return false;
+	keep(f->hostname, sizeof(f->hostname), info.src->given_name);
+	keep(f->session_to, sizeof(f->session_to), info.dst->given_name);
+	*ret = (struct web_login){ f->hostname, "", "", "", f->session_to, info.login };
+	return true;
+}
+
 static bool find_login(void *arg, struct span auth_id, struct web_login *ret)
 {
 	struct front *f = arg;
 	struct login_info info;
 
-	if (!auth_id_valid(auth_id) || !logins_find(f->co->logins, auth_id, &info))
+	if (!auth_id_valid(auth_id))
 		return false;
+	if (!logins_find(f->co->logins, auth_id, &info))
+		return find_session(f, auth_id, ret);
 	keep(f->hostname, sizeof(f->hostname), info.hostname);
 	keep(f->os, sizeof(f->os), info.os);
 	(void)machine_pub_text(&info.machine, f->machine);
-	*ret = (struct web_login){ f->hostname, f->os, "", f->machine };
+	*ret = (struct web_login){ f->hostname, f->os, "", f->machine, NULL, NULL };
 	return true;
 }
 
@@ -79,10 +94,13 @@ static int join(void *arg, struct span auth_id, const struct oidc_identity *who,
 	struct front *f = arg;
 	const struct user *u = NULL;
 	const struct node *n = NULL;
+	struct sshcheck_info session;
 	int r = login_user(f, who, &u);
 
 	if (r < 0)
 		return fault_set(reterr, r, 0, 0, "the account cannot be kept: %s", err_text(r));
+	if (sshchecks_find(f->co->sshchecks, auth_id, &session))
+		return sshchecks_approve(f->co->sshchecks, auth_id, u->id, reterr);
 	return logins_approve(f->co->logins, auth_id, u->id, REGISTER_OIDC, expiry, "oidc", &n,
 	                      reterr);
 }
@@ -106,23 +124,39 @@ static int api_register(void *arg, struct span auth_id, uint64_t user, const cha
 }
 
 /* A login that adds a node needs to know whose it is. */
+int front_approve(struct coord *co, struct span auth_id, const char *actor, struct fault *reterr)
+{
+	struct login_info info;
+	int r;
+
+	if (logins_find(co->logins, auth_id, &info))
+		return fault_set(reterr, ERR_BADSTATE, 0, 0,
+		                 "a new node waits under this id: register it with its user");
+	r = sshchecks_approve(co->sshchecks, auth_id, 0, reterr);
+	if (r >= 0)
+		log_info("%s let an SSH session in", actor);
+	return r;
+}
+
+int front_reject(struct coord *co, struct span auth_id)
+{
+	int r = logins_reject(co->logins, auth_id);
+
+	return r == ERR_UNKNOWN ? sshchecks_reject(co->sshchecks, auth_id) : r;
+}
+
 static int api_approve(void *arg, struct span auth_id, const char *actor, struct fault *reterr)
 {
 	struct front *f = arg;
-	struct login_info info;
 
-	(void)actor;
-	if (!logins_find(f->co->logins, auth_id, &info))
-		return fault_set(reterr, ERR_UNKNOWN, 0, 0, "no request waits under this id");
-	return fault_set(reterr, ERR_BADSTATE, 0, 0,
-	                 "a new node waits under this id: register it with its user");
+	return front_approve(f->co, auth_id, actor, reterr);
 }
 
 static int api_reject(void *arg, struct span auth_id)
 {
 	struct front *f = arg;
 
-	return logins_reject(f->co->logins, auth_id);
+	return front_reject(f->co, auth_id);
 }
 
 /* ---- putting it together ---- */

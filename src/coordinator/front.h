@@ -22,3 +22,9 @@ void front_confirm(struct coord_call *c);
 void front_clients(struct coord_call *c);
 /* Everything below /api/v1 and /swagger. */
 void front_api(struct coord_call *c);
+
+/* An administrator decides about a session that waits. ERR_UNKNOWN; ERR_BADSTATE: it is a new node
+ */
+NODISCARD int front_approve(struct coord *co, struct span auth_id, const char *actor,
+                            struct fault *reterr);
+NODISCARD int front_reject(struct coord *co, struct span auth_id);

@@ -286,8 +286,7 @@ void logins_tick(struct logins *l, mono now)
 	list_each_safe(g, next, &l->list, link) {
 		if (!mono_reached(g->until, now))
 			break;
-		answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
-		login_free(l, g);
+		restart_waiters(l, g);
 	}
 }
 
@@ -376,13 +375,14 @@ static void decide(struct coord_call *c, const struct register_request *q)
 		.capver = (unsigned)q->version,
 		.hostinfo = q->hostinfo,
 		.expiry = q->expiry,
+		.ephemeral = q->ephemeral,
 	};
 
 	if (n && !machine_pub_eq(&n->machine, &claim.machine))
 		respond_error(co, c->req, "node exists with a different machine key");
 	else if (n && q->expiry.us && q->expiry.us <= now.us)
 		log_out(c, n, now);
-	else if (n && q->expiry.us && !node_expired(n, now) && !q->auth_key.n)
+	else if (n && q->expiry.us && !node_expired(n, now))
 		shorten(c, n, q->expiry, now);
 	else if (q->auth_key.n)
 		register_with_key(c, &claim, q->auth_key, now);

@@ -12,6 +12,7 @@
 #include "coordinator/noise_link.h"
 #include "coordinator/probe.h"
 #include "coordinator/secret.h"
+#include "coordinator/sshcheck.h"
 #include "coordinator/streams.h"
 #include "http/form.h"
 
@@ -180,6 +181,7 @@ const struct coord_route routes_noise[] = {
 	{ { "POST", "/machine/register" }, post_register },
 	{ { "POST", "/machine/map" }, post_map },
 	{ { "GET", "/machine/whoami" }, get_whoami },
+	{ { "GET", "/machine/ssh/action/{src}/to/{dst}" }, sshchecks_action },
 	{ { "POST", "/machine/update-health" }, post_accepted },
 	{ { "POST", "/machine/audit-log" }, post_accepted },
 	{ { "*", "/machine/{rest...}" }, not_offered },

@@ -268,7 +268,7 @@ int state_register_with_key(struct state *st, const struct node_claim *claim, st
 	struct node_claim full = *claim;
 	struct command c = { .actor = "preauthkey" };
 
-	full.ephemeral = k->ephemeral;
+	full.ephemeral |= k->ephemeral;
 	r = fill_command(st, &full, old, &o, REGISTER_AUTH_KEY, (wall){ 0 }, now, &c);
 	if (r < 0) {
 		describe_failure(r, reterr);

@@ -1,5 +1,5 @@
 """The control protocol's corners, with clients that can be told what to ask and with stock tailscaleds."""
-import os, sys
+import os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import coordlab
@@ -33,6 +33,39 @@ def no_upgrade(w):
 def race(w):
     r = w.client('race', w.key('--user', '1'), '24')
     check(r == {'In': 1, 'Errors': {'authkey already used': 23}}, str(r))
+
+
+@test('an SSH session that is checked waits for an administrator, whose yes holds for the period')
+def ssh_check(w):
+    w.daemon('a')
+    w.daemon('b')
+    w.join('a', w.reusable)
+    w.join('b', w.reusable, '--ssh')
+    rule = {'action': 'check', 'src': ['lab@'], 'dst': ['lab@'], 'users': ['root'], 'checkPeriod': '1h'}
+    w.policy({'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}], 'ssh': [rule]})
+    link = lambda said: re.search(r'/auth/(\S+)', said())
+    p, said = w.ssh('a', 'b')
+    id = wait_until(lambda: link(said), 'a link', 20).group(1)
+    page = command([tool('curl'), '-s', f'{coordlab.SERVER}/auth/{id}'], ns=w.ns).stdout
+    check('SSH session' in page and id in page, page)
+    check(w.admin('auth', 'register', '--auth-id', id, '--user', 'lab', ok=False).returncode == 1, 'it is no new node')
+    w.admin('auth', 'approve', '--auth-id', id)
+    check(p.wait(20) == 0 and 'let in' in said(), said())
+    p, said = w.ssh('a', 'b')
+    check(p.wait(20) == 0 and 'let in' in said() and not link(said), said())
+    w.policy({'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}], 'ssh': [dict(rule, checkPeriod='always')]})
+    p, said = w.ssh('a', 'b')
+    id = wait_until(lambda: link(said), 'asked again', 20).group(1)
+    w.admin('auth', 'reject', '--auth-id', id)
+    check(p.wait(20) != 0 and 'let in' not in said(), said())
+
+
+@test('a check is told to nobody but the node that is asked for the session')
+def ssh_check_of_others(w):
+    a, b = w.node('a')['id'], w.node('b')['id']
+    w.client('-keys', f'{w.dir}/eve', 'join', w.reusable, 'eve')
+    r = w.client('-keys', f'{w.dir}/eve', 'call', 'GET', f'/machine/ssh/action/{a}/to/{b}?local_user=root')
+    check(r['Status'] == 401, str(r))
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ The nodes use userspace networking: what they are told and what they say is real
 """
 import json, os, re, shutil, sys, tempfile
 
-from netlab import BUILD, Lab, command, peer, run_tests, wait_until
+from netlab import BUILD, Lab, command, peer, run_tests, tool, wait_until
 
 SERVER = 'http://127.0.0.1:8080'
 OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
@@ -66,7 +66,9 @@ class World:
         d = f'{self.dir}/{name}'
         os.makedirs(d, exist_ok=True)
         args = [peer('tailscaled'), '--tun=userspace-networking', f'--statedir={d}', f'--socket={d}/sock', '--port=0', '--no-logs-no-support']
-        self.daemons[name] = self.lab.start(self.ns, args, env={'TS_NO_LOGS_NO_SUPPORT': 'true'}, log=f'{d}/log')
+        # The relay is asked without TLS, as the server is.
+        env = {'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_USE_DERP_HTTP': 'true'}
+        self.daemons[name] = self.lab.start(self.ns, args, env=env, log=f'{d}/log')
         wait_until(lambda: os.path.exists(f'{d}/sock'), 'the daemon listens')
 
     def ts(self, name, *args, ok=True, timeout=40):
@@ -91,6 +93,14 @@ class World:
 
     def peers(self, name):
         return {p['HostName']: p for p in (self.status(name).get('Peer') or {}).values()}
+
+    def ssh(self, a, b, login='root'):
+        """ssh from node a into node b, in the background; what the daemon of b says comes out of its stdout."""
+        go = f"{peer('tailscale')} --socket={self.dir}/{a}/sock nc %h %p"
+        options = ['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', f'ProxyCommand={go}']
+        log = f'{self.dir}/ssh-{a}-{b}'
+        p = self.lab.start(self.ns, [tool('ssh'), *options, f'{login}@{b}', 'echo let in'], log=log)
+        return p, lambda: open(log).read()
 
     def client(self, *args, ok=True):
         """The test client (test/peers/ctlclient); its JSON answer."""

@@ -102,6 +102,22 @@ def groups(w):
     check(sorted(peers('web')) == ['laptop'], 'and is seen by nobody')
 
 
+@test('an SSH session that is checked goes on when its owner says yes in the browser, and nobody else')
+def ssh_check(w):
+    w.daemon('box')
+    p, url = w.up('box', '--ssh')
+    w.browser(url, 'ann')
+    wait_until(lambda: p.poll() == 0, 'it joins', 20)
+    w.policy({'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}],
+              'ssh': [{'action': 'check', 'src': ['ann@acme.test'], 'dst': ['ann@acme.test'], 'users': ['root']}]})
+    p, said = w.ssh('laptop', 'box')
+    url = wait_until(lambda: re.search(r'http://\S+/auth/\S+', said()), 'a link', 20).group(0)
+    check('somebody else' in w.browser(url, 'eve'), 'not of eve')
+    check(p.poll() is None, 'it still waits')
+    check('Allowed' in w.browser(url, 'ann'), 'allowed')
+    check(p.wait(20) == 0 and 'let in' in said(), said())
+
+
 @test('a login on an old link is refused, and the link says so')
 def over(w):
     page = w.browser(f'{SERVER}/register/hskey-authreq-AAAAAAAAAAAAAAAAAAAAAAAA', 'ann')

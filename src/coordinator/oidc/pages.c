@@ -80,15 +80,32 @@ static void row(struct buf *html, const char *name, const char *value)
 	buf_add_str(html, "</dd>\n");
 }
 
+static bool is_given(const char *text)
+{
+	return text && *text;
+}
+
+static void session_rows(struct buf *html, const char *to, const char *login)
+{
+	row(html, "Session to", to);
+	row(html, "As", login);
+}
+
 void login_page_register(struct buf *html, const struct login_page_register *p)
 {
-	head(html, "Device registration");
-	paragraph(html, "This device asks to join the network. An administrator lets it in by "
-	                "running, on the server:");
-	buf_add_str(html, "<pre>fairlead-coordinator auth register --auth-id ");
+	bool session = is_given(p->session_to);
+
+	head(html, session ? "SSH session" : "Device registration");
+	paragraph(html, session ? "A session asks to be let in. An administrator allows it by "
+	                          "running, on the server:"
+	                        : "This device asks to join the network. An administrator lets it "
+	                          "in by running, on the server:");
+	buf_add_str(html, session ? "<pre>fairlead-coordinator auth approve --auth-id "
+	                          : "<pre>fairlead-coordinator auth register --auth-id ");
 	add(html, p->auth_id);
-	buf_add_str(html, " --user USERNAME</pre>\n<dl>\n");
+	buf_add_str(html, session ? "</pre>\n<dl>\n" : " --user USERNAME</pre>\n<dl>\n");
 	row(html, "Device", p->hostname);
+	session_rows(html, p->session_to, p->session_login);
 	row(html, "Network", p->server_name);
 	buf_add_str(html, "</dl>\n");
 	tail(html);
@@ -96,10 +113,14 @@ void login_page_register(struct buf *html, const struct login_page_register *p)
 
 void login_page_confirm(struct buf *html, const struct login_page_confirm *p)
 {
-	head(html, "Is this your device?");
-	paragraph(html, "You are signed in. The device below will join the network in your name, "
-	                "and reach what you may reach. If you did not just ask for this, close "
-	                "this page.");
+	bool session = is_given(p->session_to);
+
+	head(html, session ? "Is this your session?" : "Is this your device?");
+	paragraph(html, session ? "You are signed in. The SSH session below waits for your yes. If "
+	                          "you did not just ask for it, close this page."
+	                        : "You are signed in. The device below will join the network in "
+	                          "your name, and reach what you may reach. If you did not just "
+	                          "ask for this, close this page.");
 	buf_add_str(html, "<dl>\n");
 	row(html, "Account", *p->email ? p->email : p->user);
 	row(html, "Device", p->hostname);
@@ -107,12 +128,14 @@ void login_page_confirm(struct buf *html, const struct login_page_confirm *p)
 	row(html, "Client", p->version);
 	row(html, "Machine key", p->machine_key);
 	row(html, "Asked from", p->from);
+	session_rows(html, p->session_to, p->session_login);
 	buf_add_str(html, "</dl>\n<form method=\"post\" action=\"");
 	add(html, p->action);
 	buf_add_str(html, "\">\n<input type=\"hidden\" name=\"csrf\" value=\"");
 	add(html, p->csrf);
-	buf_add_str(html,
-	            "\">\n<button type=\"submit\">Yes, connect this device</button>\n</form>\n");
+	buf_add_str(html, "\">\n<button type=\"submit\">");
+	add(html, session ? "Yes, allow this session" : "Yes, connect this device");
+	buf_add_str(html, "</button>\n</form>\n");
 	tail(html);
 }
 

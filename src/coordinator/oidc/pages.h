@@ -12,6 +12,8 @@ enum { PAGE_CSRF_LEN = 43 };
 struct login_page_register {
 	const char *server_name; /* of the tailnet, or NULL */
 	const char *auth_id, *hostname;
+	const char *session_to,
+		*session_login; /* an SSH session from the device, not its joining */
 };
 void login_page_register(struct buf *html, const struct login_page_register *p);
 
@@ -19,7 +21,9 @@ void login_page_register(struct buf *html, const struct login_page_register *p);
 struct login_page_confirm {
 	const char *user, *email;
 	const char *hostname, *os, *version, *machine_key, *from; /* "": not known */
-	const char *action;                                       /* where the form goes */
+	const char *session_to,
+		*session_login; /* an SSH session from the device, not its joining */
+	const char *action;     /* where the form goes */
 	const char *csrf;
 };
 void login_page_confirm(struct buf *html, const struct login_page_confirm *p);

@@ -126,7 +126,9 @@ static void show_command(struct web *w, struct http_req *req, const char *auth_i
 	AUTO_DONE(buf) struct buf html = { 0 };
 	struct login_page_register page = { .server_name = w->env.tailnet,
 		                            .auth_id = auth_id,
-		                            .hostname = login->hostname };
+		                            .hostname = login->hostname,
+		                            .session_to = login->session_to,
+		                            .session_login = login->session_login };
 
 	login_page_register(&html, &page);
 	answer_page(req, 200, &html);
@@ -242,6 +244,8 @@ static void ask_to_confirm(struct web *w, struct http_req *req, const char *auth
 		.version = login.version,
 		.machine_key = login.machine_key,
 		.from = from,
+		.session_to = login.session_to,
+		.session_login = login.session_login,
 		.action = buf_text(&action),
 		.csrf = p->csrf,
 	};
@@ -362,6 +366,7 @@ static void on_confirm(struct http_req *req, void *arg, struct span body)
 	AUTO_DONE(buf) struct buf html = { 0 };
 	struct form form = { 0 };
 	struct fault why = { 0 };
+	struct web_login login = { 0 };
 	struct pending *p = NULL;
 
 	if (form_parse(&req->arena, body, &form) == 0)
@@ -372,6 +377,8 @@ static void on_confirm(struct http_req *req, void *arg, struct span body)
 		             "Start again on the device to get a new link.");
 		return;
 	}
+	bool session = c->w->env.find(c->w->env.arg, span_str(c->auth_id), &login) &&
+	               login.session_to;
 	int r = c->w->env.join(c->w->env.arg, span_str(c->auth_id), &p->who,
 	                       expiry_of(c->w, &p->who), &why);
 
@@ -379,11 +386,14 @@ static void on_confirm(struct http_req *req, void *arg, struct span body)
 	if (r == ERR_UNKNOWN) {
 		answer_unknown(req);
 	} else if (r < 0) {
-		answer_error(req, 403, "The device was not connected",
+		answer_error(req, 403,
+		             session ? "The session was not allowed"
+		                     : "The device was not connected",
 		             why.message[0] ? why.message : err_text(r));
 	} else {
-		login_page_done(&html, "Connected",
-		                "The device has joined the network in your name.");
+		login_page_done(&html, session ? "Allowed" : "Connected",
+		                session ? "The session goes on where you began it."
+		                        : "The device has joined the network in your name.");
 		answer_page(req, 200, &html);
 	}
 }

@@ -1,11 +1,11 @@
 #pragma once
 /*
- * What a person's browser asks when a device joins:
+ * What a person's browser asks when a device joins, or an SSH session is checked:
  *
- *	GET /register/ID	the provider's login, or without one the command for
- *				the administrator
+ *	GET /register/ID, /auth/ID	the provider's login, or without one the
+ *				command for the administrator
  *	GET /oidc/callback	back from the provider: "is this your device?"
- *	POST /register/confirm/ID	yes; the device joins
+ *	POST /register/confirm/ID	yes; the device joins, the session goes on
  *
  * The last step is there so that a link that somebody else sent registers
  * nothing by itself. It takes a cookie that the second step set and a token that
@@ -21,13 +21,17 @@ enum { WEB_PENDING_MAX = 1024, WEB_PENDING_LIFE_S = 15 * 60 };
 /* A device that waits. Texts are good until the loop turns. */
 struct web_login {
 	const char *hostname, *os, *version, *machine_key; /* "": not known */
+	const char *session_to, *session_login; /* NULL, or of the SSH session that waits */
 };
 
 /* What the pages need of the coordinator. */
 struct web_env {
 	/* Is there a login of that id, waiting? */
 	bool (*find)(void *arg, struct span auth_id, struct web_login *ret);
-	/* The device joins as this person's. expiry 0: the default. reterr: for the person. */
+	/*
+	 * The person says yes: the device joins as theirs, or the session goes on. expiry
+	 * 0: the default. reterr: for the person.
+	 */
 	int (*join)(void *arg, struct span auth_id, const struct oidc_identity *who, wall expiry,
 	            struct fault *reterr);
 	const char *server_url, *tailnet; /* tailnet: its name, or "" */

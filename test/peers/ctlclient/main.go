@@ -4,11 +4,14 @@
 //	ctlclient -url URL [-ws [-ping]] [-keys FILE] join AUTHKEY [NAME]
 //	ctlclient -url URL [-ws] -keys FILE call METHOD PATH [JSON]
 //	ctlclient -url URL race AUTHKEY N
+//	ctlclient -url URL storm FILE
 //
 // -ws comes as a browser does: Noise in the messages of a WebSocket.
 // join registers, takes one whole map and prints {"Name", "Addresses", "Peers"}; FILE keeps its keys.
 // call prints {"Status", "Body"}; NODEKEY in JSON stands for the node's key.
 // race lets N machines register at once, each over its own connection, and prints {"In", "Errors"}.
+// storm takes the keys in FILE, one a line; two machines want each and go on asking however often
+// the connection breaks. Prints {KEY: {"In": [NAME...], "Errors": [TEXT...]}} when all have an answer.
 package main
 
 import (
@@ -89,14 +92,14 @@ func serverKey() key.MachinePublic {
 	return k.PublicKey
 }
 
-func dialWebSocket(ctx context.Context, first string) net.Conn {
+func dialWebSocket(ctx context.Context, first string) (net.Conn, error) {
 	target := "ws" + strings.TrimPrefix(*base, "http") + "/ts2021?" + url.Values{hello: {first}}.Encode()
 	c, _, err := websocket.Dial(ctx, target, &websocket.DialOptions{Subprotocols: []string{protocol}})
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	if c.Subprotocol() != protocol {
-		log.Fatalf("subprotocol %q", c.Subprotocol())
+		return nil, fmt.Errorf("subprotocol %q", c.Subprotocol())
 	}
 	if *ping {
 		go func() {
@@ -106,43 +109,59 @@ func dialWebSocket(ctx context.Context, first string) net.Conn {
 			fmt.Fprintln(os.Stderr, "pong")
 		}()
 	}
-	return wsconn.NetConn(ctx, c, websocket.MessageBinary, target)
+	return wsconn.NetConn(ctx, c, websocket.MessageBinary, target), nil
 }
 
-func dialUpgrade(ctx context.Context, first string) net.Conn {
+func dialUpgrade(ctx context.Context, first string) (net.Conn, error) {
 	u := must(url.Parse(*base))
 	var d net.Dialer
-	c := must(d.DialContext(ctx, "tcp", u.Host))
+	c, err := d.DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
 	fmt.Fprintf(c, "POST /ts2021 HTTP/1.1\r\nHost: %s\r\nUpgrade: %s\r\nConnection: upgrade\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		u.Host, protocol, hello, first)
 	// Byte by byte: what follows the head is Noise.
 	head := make([]byte, 0, 512)
 	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one[0]) {
 		if _, err := c.Read(one); err != nil {
-			log.Fatal(err)
+			c.Close()
+			return nil, err
 		}
 	}
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
-		log.Fatalf("%s", head)
+		return nil, fmt.Errorf("%s", head)
 	}
-	return c
+	return c, nil
 }
 
 // An HTTP client inside Noise.
-func connect(ctx context.Context, server key.MachinePublic, machine key.MachinePrivate) *http.Client {
+func tryConnect(ctx context.Context, server key.MachinePublic, machine key.MachinePrivate) (*http.Client, error) {
 	first, cont, err := controlbase.ClientDeferred(machine, server, uint16(tailcfg.CurrentCapabilityVersion))
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	dial := dialUpgrade
 	if *ws {
 		dial = dialWebSocket
 	}
-	conn := must(cont(ctx, dial(ctx, base64.StdEncoding.EncodeToString(first))))
+	carrier, err := dial(ctx, base64.StdEncoding.EncodeToString(first))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := cont(ctx, carrier)
+	if err != nil {
+		carrier.Close()
+		return nil, err
+	}
 	t := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
 	t.Protocols.SetUnencryptedHTTP2(true)
 	t.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	return &http.Client{Transport: t}
+	return &http.Client{Transport: t}, nil
+}
+
+func connect(ctx context.Context, server key.MachinePublic, machine key.MachinePrivate) *http.Client {
+	return must(tryConnect(ctx, server, machine))
 }
 
 func ask(ctx context.Context, c *http.Client, method, path string, body []byte) *http.Response {
@@ -154,14 +173,18 @@ func hostinfo(name string) *tailcfg.Hostinfo {
 	return &tailcfg.Hostinfo{OS: "js", Hostname: name, BackendLogID: strings.Repeat("0", 64)}
 }
 
-func register(ctx context.Context, c *http.Client, k keys, authKey, name string) (answer tailcfg.RegisterResponse) {
-	r := ask(ctx, c, "POST", "/machine/register", must(json.Marshal(tailcfg.RegisterRequest{
+func registerRequest(k keys, authKey, name string) tailcfg.RegisterRequest {
+	return tailcfg.RegisterRequest{
 		Version:  tailcfg.CurrentCapabilityVersion,
 		NodeKey:  k.Node.Public(),
 		NLKey:    key.NewNLPrivate().Public(),
 		Auth:     &tailcfg.RegisterResponseAuth{AuthKey: authKey},
 		Hostinfo: hostinfo(name),
-	})))
+	}
+}
+
+func register(ctx context.Context, c *http.Client, k keys, authKey, name string) (answer tailcfg.RegisterResponse) {
+	r := ask(ctx, c, "POST", "/machine/register", must(json.Marshal(registerRequest(k, authKey, name))))
 	defer r.Body.Close()
 	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
 		log.Fatalf("register: %s: %v", r.Status, err)
@@ -253,6 +276,58 @@ func race(ctx context.Context, authKey string, n int) {
 	fmt.Printf("%s\n", must(json.Marshal(out)))
 }
 
+// Asks until there is an answer.
+func insist(ctx context.Context, server key.MachinePublic, k keys, authKey, name string) (a tailcfg.RegisterResponse) {
+	body := must(json.Marshal(registerRequest(k, authKey, name)))
+	for ctx.Err() == nil {
+		if c, err := tryConnect(ctx, server, k.Machine); err == nil {
+			req := must(http.NewRequestWithContext(ctx, "POST", "https://unused/machine/register", bytes.NewReader(body)))
+			if r, err := c.Do(req); err == nil {
+				err = json.NewDecoder(r.Body).Decode(&a)
+				r.Body.Close()
+				c.CloseIdleConnections()
+				if err == nil {
+					return a
+				}
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	log.Fatalf("%s: no answer in time", name)
+	return a
+}
+
+func storm(ctx context.Context, file string) {
+	type outcome struct{ In, Errors []string }
+	var mu sync.Mutex
+	var done sync.WaitGroup
+	out := map[string]*outcome{}
+	slots := make(chan struct{}, 6)
+	server := serverKey()
+	for i, authKey := range strings.Fields(string(must(os.ReadFile(file)))) {
+		out[authKey] = &outcome{In: []string{}, Errors: []string{}}
+		for j := range 2 {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				name := fmt.Sprintf("storm-%d-%d", i, j)
+				a := insist(ctx, server, keys{key.NewMachine(), key.NewNode()}, authKey, name)
+				mu.Lock()
+				defer mu.Unlock()
+				if o := out[authKey]; a.Error == "" && a.MachineAuthorized {
+					o.In = append(o.In, name)
+				} else {
+					o.Errors = append(o.Errors, a.Error)
+				}
+			}()
+		}
+	}
+	done.Wait()
+	fmt.Printf("%s\n", must(json.Marshal(out)))
+}
+
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
@@ -269,7 +344,9 @@ func main() {
 		call(ctx, flag.Arg(1), flag.Arg(2), flag.Arg(3))
 	case flag.Arg(0) == "race" && flag.NArg() == 3:
 		race(ctx, flag.Arg(1), must(strconv.Atoi(flag.Arg(2))))
+	case flag.Arg(0) == "storm" && flag.NArg() == 2:
+		storm(ctx, flag.Arg(1))
 	default:
-		log.Fatal("ctlclient: join, call or race; see the source")
+		log.Fatal("ctlclient: join, call, race or storm; see the source")
 	}
 }
