@@ -58,11 +58,11 @@ BIO_METHOD *tls_bio_new(void)
 static void note_error(struct tls_conn *c)
 {
 	unsigned long e = ERR_peek_error();
-	long v = SSL_get_verify_result(c->ssl);
+	long v = c->client ? SSL_get_verify_result(c->ssl) : X509_V_OK;
 
 	if (c->error)
 		return;
-	if (c->client && v != X509_V_OK)
+	if (v != X509_V_OK)
 		c->error = str_fmt("certificate: %s", X509_verify_cert_error_string(v));
 	else
 		c->error = str_dup(e ? ERR_reason_error_string(e) : "connection ended");
@@ -104,6 +104,40 @@ static void note_alpn(struct tls_conn *c)
 	}
 }
 
+static void forget_secrets(struct tls_conn *c)
+{
+	if (c->secrets)
+		explicit_bzero(c->secrets, sizeof(*c->secrets));
+	free(TAKE(c->secrets));
+}
+
+/*
+ * The handshake of a TLS 1.3 client is over, and nothing but data, key updates and
+ * alerts can follow: the secrets suffice, and the SSL object goes. Others keep it.
+ */
+static void let_go(struct tls_conn *c)
+{
+	const struct tls_secrets *k = c->secrets;
+	const char *sni = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
+
+	if (!k || !k->n_in || !k->n_out || SSL_version(c->ssl) != TLS1_3_VERSION ||
+	    SSL_has_pending(c->ssl))
+		return;
+
+	struct tls_records *r = mem_new(struct tls_records);
+
+	if (tls_records_init(r, c->server->gear, SSL_CIPHER_get_protocol_id(cipher),
+	                     span(k->in, k->n_in), span(k->out, k->n_out)) < 0) {
+		tls_records_done(r);
+		free(r);
+		return;
+	}
+	c->records = r;
+	c->sni = str_dup(sni);
+	SSL_free(TAKE(c->ssl));
+}
+
 static void shake_hands(struct stream *s)
 {
 	ERR_clear_error();
@@ -113,6 +147,8 @@ static void shake_hands(struct stream *s)
 	if (r == 1) {
 		s->tls->open = true;
 		note_alpn(s->tls);
+		let_go(s->tls);
+		forget_secrets(s->tls);
 	} else {
 		(void)only_waits(s, r);
 	}
@@ -138,11 +174,43 @@ static size_t read_records(struct stream *s, struct tls_input *in, uint8_t *dst,
 	return n;
 }
 
+/* ---- the same without an SSL object ---- */
+
+static void put_control(struct stream *s)
+{
+	uint8_t record[TLS_CONTROL_MAX];
+	size_t n;
+
+	while ((n = tls_records_control(s->tls->records, record)) > 0)
+		outq_add(&s->out, record, n);
+}
+
+/* An answer waits until what is queued has gone: who reads nothing gets no more of them. */
+static size_t open_records(struct stream *s, struct tls_input *in, uint8_t *dst)
+{
+	struct tls_conn *c = s->tls;
+	size_t n;
+	int r = tls_records_open(c->records, in->win, dst, &n);
+
+	in->win = (struct span){ 0 };
+	in->eof |= r == ERR_CLOSED;
+	if (r == ERR_TLS || outq_len(&s->out) == 0)
+		put_control(s);
+	if (r == ERR_TLS) {
+		c->error = c->error ? c->error : str_dup("a record broke the rules, or an alert");
+		stream_flush(s);
+		stream_fail(s, ERR_TLS);
+	}
+	return n;
+}
+
 size_t tls_conn_unseal(struct stream *s, struct tls_input *in, uint8_t *dst, size_t cap)
 {
 	struct tls_conn *c = s->tls;
 	size_t n = 0;
 
+	if (c->records)
+		return open_records(s, in, dst);
 	c->win = in->win;
 	if (c->open) {
 		n = read_records(s, in, dst, cap);
@@ -183,6 +251,7 @@ static struct span gather(const struct iovec *iov, size_t n, size_t skip, uint8_
 	return span(dst, len);
 }
 
+/* With an SSL object, somewhat more than there is. */
 enum { RECORD_OVERHEAD = 64 };
 
 /* What sealing so much will add to the queue, so that it grows once. */
@@ -198,6 +267,25 @@ static void reserve(struct stream *s, const struct iovec *iov, size_t n, size_t 
 		outq_reserve(&s->out, sum + (sum / SSL3_RT_MAX_PLAIN_LENGTH + 1) * RECORD_OVERHEAD);
 }
 
+/* One record into the queue; what of the piece was taken, which is all of it. */
+static int seal_piece(struct stream *s, struct span piece)
+{
+	struct tls_conn *c = s->tls;
+	size_t done = 0;
+
+	if (!c->records)
+		return SSL_write_ex(c->ssl, piece.p, piece.n, &done) == 1 ? (int)done : ERR_TLS;
+	put_control(s);
+	outq_reserve(&s->out, piece.n + TLS_RECORD_OVERHEAD);
+
+	int n = tls_records_seal(c->records, TLS_RECORD_DATA, piece, s->out.p + s->out.n);
+
+	if (n < 0)
+		return n;
+	s->out.n += (size_t)n;
+	return (int)piece.n;
+}
+
 int tls_conn_seal(struct stream *s, const struct iovec *iov, size_t n, size_t max)
 {
 	uint8_t record[SSL3_RT_MAX_PLAIN_LENGTH];
@@ -208,15 +296,17 @@ int tls_conn_seal(struct stream *s, const struct iovec *iov, size_t n, size_t ma
 	while (taken < max) {
 		size_t room = max - taken < sizeof(record) ? max - taken : sizeof(record);
 		struct span piece = gather(iov, n, taken, record, room);
-		size_t done = 0;
 
 		if (piece.n == 0)
 			break;
-		if (SSL_write_ex(s->tls->ssl, piece.p, piece.n, &done) != 1) {
+
+		int done = seal_piece(s, piece);
+
+		if (done < 0) {
 			fail_tls(s);
 			return ERR_TLS;
 		}
-		taken += done;
+		taken += (size_t)done;
 	}
 	return (int)taken;
 }
@@ -228,6 +318,12 @@ bool tls_conn_is_open(const struct stream *s)
 
 void tls_conn_shutdown(struct stream *s)
 {
+	uint8_t record[TLS_CONTROL_MAX];
+
+	if (s->tls->records) {
+		outq_add(&s->out, record, tls_records_close(s->tls->records, record));
+		return;
+	}
 	ERR_clear_error();
 	if (s->tls->open)
 		(void)SSL_shutdown(s->tls->ssl);
@@ -239,10 +335,15 @@ void tls_conn_free(struct tls_conn *c)
 	if (!c)
 		return;
 	SSL_free(c->ssl);
+	if (c->records)
+		tls_records_done(c->records);
+	free(c->records);
+	forget_secrets(c);
 	tls_server_unref(c->server);
 	tls_client_unref(c->client);
 	tls_want_free(c->want);
 	free(c->error);
+	free(c->sni);
 	free(c);
 }
 
@@ -279,6 +380,8 @@ int stream_start_tls_server(struct stream *s, struct tls_server *tls)
 	struct tls_conn *c = mem_new(struct tls_conn);
 
 	c->server = tls_server_ref(tls);
+	if (tls->gear)
+		c->secrets = mem_new(struct tls_secrets);
 
 	int r = attach(s, c, &tls->ctx);
 
@@ -349,10 +452,11 @@ int stream_tls_info(const struct stream *s, struct stream_tls_info *ret)
 	if (!s->tls || !s->tls->open)
 		return ERR_BADSTATE;
 
-	const char *sni = SSL_get_servername(s->tls->ssl, TLSEXT_NAMETYPE_host_name);
-	X509 *cert = SSL_get0_peer_certificate(s->tls->ssl);
+	SSL *ssl = s->tls->ssl;
+	const char *sni = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : s->tls->sni;
+	X509 *cert = ssl ? SSL_get0_peer_certificate(ssl) : NULL;
 	struct stream_tls_info info = {
-		.version = SSL_get_version(s->tls->ssl),
+		.version = ssl ? SSL_get_version(ssl) : "TLSv1.3",
 		.alpn = s->tls->alpn,
 		.sni = sni ? sni : "",
 		.has_cert = cert != NULL,
@@ -394,8 +498,9 @@ static int read_serial(X509 *cert, unsigned *ret)
 int stream_tls_find_cn(const struct stream *s, const char *prefix, char *dst, size_t cap,
                        unsigned *ret_serial)
 {
-	STACK_OF(X509) *chain = s->tls && s->tls->open ? SSL_get_peer_cert_chain(s->tls->ssl)
-	                                               : NULL;
+	STACK_OF(X509) *chain = s->tls && s->tls->ssl && s->tls->open
+	                                ? SSL_get_peer_cert_chain(s->tls->ssl)
+	                                : NULL;
 
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		X509 *cert = sk_X509_value(chain, i);

@@ -53,6 +53,26 @@ bool tls_name_is_ip(const char *name)
 
 /* ---- server ---- */
 
+/*
+ * The line is "LABEL CLIENT_RANDOM SECRET", in hex: the one way to the traffic
+ * secrets, meant for debuggers. They stay in this process.
+ */
+static void on_secret(const SSL *ssl, const char *line)
+{
+	struct tls_conn *c = SSL_get_app_data(ssl);
+	struct span rest = span_str(line), label, random, hex;
+
+	if (!c->secrets || !span_word(&rest, &label) || !span_word(&rest, &random) ||
+	    !span_word(&rest, &hex) || hex.n > (size_t)HEX_LEN(TLS_SECRET_MAX))
+		return;
+	if (span_is(label, "CLIENT_TRAFFIC_SECRET_0") &&
+	    hex_decode(c->secrets->in, hex.n / 2, hex) == 0)
+		c->secrets->n_in = hex.n / 2;
+	if (span_is(label, "SERVER_TRAFFIC_SECRET_0") &&
+	    hex_decode(c->secrets->out, hex.n / 2, hex) == 0)
+		c->secrets->n_out = hex.n / 2;
+}
+
 static bool offers_acme(const unsigned char *ext, size_t n)
 {
 	static const char want[] = "\x0a" ACME_ALPN;
@@ -136,8 +156,11 @@ int tls_server_new(const struct tls_server_cfg *cfg, struct tls_server **ret)
 	SSL_CTX_set_cert_cb(s->ctx.ssl, on_cert, s);
 	SSL_CTX_set_alpn_select_cb(s->ctx.ssl, on_alpn, s);
 	(void)SSL_CTX_set_num_tickets(s->ctx.ssl, cfg->tickets);
-	if (cfg->tickets == 0)
+	if (cfg->tickets == 0) {
 		(void)SSL_CTX_set_options(s->ctx.ssl, SSL_OP_NO_TICKET);
+		SSL_CTX_set_keylog_callback(s->ctx.ssl, on_secret);
+		s->gear = tls_gear_new();
+	}
 	*ret = TAKE(s);
 	return 0;
 }
@@ -182,6 +205,7 @@ void tls_server_unref(struct tls_server *s)
 	if (!s || --s->ctx.refs > 0)
 		return;
 	tls_ctx_done(&s->ctx);
+	tls_gear_free(s->gear);
 	tls_cert_unref(s->cert);
 	free(s);
 }

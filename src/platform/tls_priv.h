@@ -4,6 +4,7 @@
 
 #include "platform/stream_priv.h"
 #include "platform/tls.h"
+#include "platform/tls_record.h"
 
 struct tls_cert {
 	unsigned refs;
@@ -23,6 +24,7 @@ struct tls_server {
 	struct tls_ctx ctx; /* first */
 	struct tls_server_cfg cfg;
 	struct tls_cert *cert; /* of tls_server_new_cert */
+	struct tls_gear *gear; /* of connections without an SSL object */
 };
 
 struct tls_client {
@@ -38,15 +40,23 @@ struct tls_want {
 	uint8_t pin[TLS_HASH_LEN];
 };
 
+/* What OpenSSL agreed on with a client; only until the handshake ends. */
+struct tls_secrets {
+	uint8_t in[TLS_SECRET_MAX], out[TLS_SECRET_MAX];
+	size_t n_in, n_out;
+};
+
 struct tls_conn {
-	SSL *ssl;
+	SSL *ssl;                    /* until the handshake ends, or to the end */
+	struct tls_records *records; /* afterwards, instead */
+	struct tls_secrets *secrets;
 	struct tls_server *server; /* one of the two */
 	struct tls_client *client;
 	struct tls_want *want; /* client */
 	struct span win;       /* sealed bytes not yet read */
 	bool open, acme;
 	char alpn[12];
-	char *error;
+	char *error, *sni; /* sni: once there is no ssl */
 };
 
 BIO_METHOD *tls_bio_new(void);
