@@ -28,22 +28,107 @@ static void bugreport(struct node *n, struct http_req *req, const struct route_m
 	http_answer_text(req, 200, "BUG-%s-%s-%016" PRIx64, n->backend_log_id, when, rand_u64());
 }
 
+/* ---- debug actions ---- */
+
+static void act_restun(struct node *n, struct http_req *req)
+{
+	engine_restun(n);
+	http_answer_text(req, 200, "done");
+}
+
+static void act_reconnect(struct node *n, struct http_req *req)
+{
+	if (n->session)
+		session_link_changed(n->session);
+	http_answer_text(req, 200, "done");
+}
+
+static void act_state_dir(struct node *n, struct http_req *req)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+
+	js_wr_str(&w, n->cfg.state_dir ? n->cfg.state_dir : "");
+	api_json(req, &body);
+}
+
+static void act_netmap(struct node *n, struct http_req *req)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+
+	if (!node_map(n)) {
+		http_answer_text(req, 400, "no netmap");
+		return;
+	}
+	status_write_netmap(node_map(n), &w);
+	api_json(req, &body);
+}
+
+static void act_disco_keys(struct node *n, struct http_req *req)
+{
+	const struct netmap *m = node_map(n);
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+	char node[KEY_TEXT_MAX], disco[KEY_TEXT_MAX];
+
+	js_wr_open(&w, JS_OBJECT);
+	for (struct netmap_peer *p = m ? netmap_first(m) : NULL; p; p = netmap_next(m, p))
+		js_wr_kv_str(&w, node_pub_text(&p->node->key, node),
+		             disco_pub_text(&p->node->disco, disco));
+	js_wr_close(&w, JS_OBJECT);
+	api_json(req, &body);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(struct node *n, struct http_req *req);
+} actions[] = {
+	{ "rebind", act_restun },
+	{ "restun", act_restun },
+	{ "break-tcp-conns", act_reconnect },
+	{ "force-netmap-update", act_reconnect },
+	{ "statedir", act_state_dir },
+	{ "current-netmap", act_netmap },
+	{ "peer-disco-keys", act_disco_keys },
+};
+
 static void debug(struct node *n, struct http_req *req, const struct route_match *m)
 {
 	const char *action = api_query(req, "action");
 
 	(void)m;
-	if (!action) {
+	for (size_t i = 0; action && i < ARRAY_LEN(actions); i++)
+		if (strcmp(action, actions[i].name) == 0) {
+			actions[i].fn(n, req);
+			return;
+		}
+	if (action)
+		http_answer_text(req, 400, "unknown action \"%s\"", action);
+	else
 		http_answer_text(req, 400, "missing parameter 'action'");
-	} else if (strcmp(action, "restun") == 0 || strcmp(action, "rebind") == 0) {
-		engine_restun(n);
-		http_answer_text(req, 200, "done");
-	} else if (strcmp(action, "force-netmap-update") == 0 && n->session) {
-		session_link_changed(n->session);
-		http_answer_text(req, 200, "done");
-	} else {
-		http_answer_text(req, 400, "unknown action %s", action);
+}
+
+/* There is one log: a component's name turns up all of it, for that long. */
+static void component_logs(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	static const char *const known[] = { "magicsock", "sockstats", "syspolicy" };
+	const char *component = api_query(req, "component"), *secs = api_query(req, "secs");
+	uint64_t s = 0;
+	bool is_known = false;
+
+	(void)m;
+	for (size_t i = 0; component && i < ARRAY_LEN(known); i++)
+		is_known |= strcmp(component, known[i]) == 0;
+	if (secs && span_u64(span_str(secs), 86400, &s) < 0)
+		s = 0;
+	if (!is_known) {
+		http_answer(req, 200, "application/json",
+		            SPAN_LIT("{\"Error\":\"unknown component\"}\n"));
+		return;
 	}
+	node_debug_log(n, s > 0 ? (int64_t)s * US_PER_S : 0);
+	http_answer(req, 200, "application/json", SPAN_LIT("{\"Error\":\"\"}\n"));
 }
 
 static void goroutines(struct node *n, struct http_req *req, const struct route_match *m)
@@ -84,6 +169,7 @@ const struct api_row api_debug_rows[] = {
 	{ { "GET",  V0 "metrics" },            API_WRITE, user_metrics       },
 	{ { "POST", V0 "bugreport" },          API_READ,  bugreport          },
 	{ { "POST", V0 "debug" },              API_WRITE, debug              },
+	{ { "POST", V0 "component-debug-logging" }, API_WRITE, component_logs },
 	{ { "GET",  V0 "goroutines" },         API_WRITE, goroutines         },
 	{ { "POST", V0 "set-expiry-sooner" },  API_WRITE, set_expiry_sooner  },
 	{ { "POST", V0 "disconnect-control" }, API_WRITE, disconnect_control },

@@ -95,7 +95,7 @@ static void put_self(struct node *n, struct js_wr *w)
 	if (!m)
 		return;
 	js_wr_key(w, "SelfChange");
-	js_wr_value(w, &tc_node_type, m->self);
+	status_write_node(m, w, m->self);
 }
 
 static void put_health(struct node *n, struct js_wr *w)
@@ -112,26 +112,6 @@ static void put_url(struct node *n, struct js_wr *w)
 		js_wr_kv_str(w, "BrowseToURL", url);
 }
 
-/* What `debug watch-ipn --netmap` and old programs read. */
-static void put_netmap(struct node *n, struct js_wr *w)
-{
-	const struct netmap *m = node_map(n);
-
-	if (!m)
-		return;
-	js_wr_key(w, "NetMap");
-	js_wr_open(w, JS_OBJECT);
-	js_wr_key(w, "SelfNode");
-	js_wr_value(w, &tc_node_type, m->self);
-	js_wr_key(w, "Peers");
-	js_wr_open(w, JS_ARRAY);
-	for (struct netmap_peer *p = netmap_first(m); p; p = netmap_next(m, p))
-		js_wr_value(w, &tc_node_type, p->node);
-	js_wr_close(w, JS_ARRAY);
-	js_wr_kv_str(w, "Domain", m->domain ? m->domain : "");
-	js_wr_close(w, JS_OBJECT);
-}
-
 static void put_initial(struct watcher *x, struct js_wr *w)
 {
 	struct node *n = x->n;
@@ -144,7 +124,10 @@ static void put_initial(struct watcher *x, struct js_wr *w)
 	if (x->mask & BUS_INITIAL_PREFS)
 		put_prefs(n, w);
 	if (x->mask & BUS_INITIAL_NETMAP) {
-		put_netmap(n, w);
+		if (node_map(n)) {
+			js_wr_key(w, "NetMap");
+			status_write_netmap(node_map(n), w);
+		}
 		put_self(n, w);
 	}
 	if (x->mask & BUS_INITIAL_HEALTH)
@@ -229,7 +212,7 @@ void bus_health(struct node *n)
 	EVENT(n, 0, put_health(n, &w));
 }
 
-static void put_changed(struct js_wr *w, const struct netmap_delta *d)
+static void put_changed(const struct netmap *m, struct js_wr *w, const struct netmap_delta *d)
 {
 	bool open = false;
 
@@ -241,7 +224,7 @@ static void put_changed(struct js_wr *w, const struct netmap_delta *d)
 			js_wr_open(w, JS_ARRAY);
 		}
 		open = true;
-		js_wr_value(w, &tc_node_type, d->peers.v[i].peer->node);
+		status_write_node(m, w, d->peers.v[i].peer->node);
 	}
 	if (open)
 		js_wr_close(w, JS_ARRAY);
@@ -270,5 +253,5 @@ void bus_map(struct node *n, const struct netmap_delta *d)
 	if (d->what & NETMAP_SELF)
 		EVENT(n, 0, put_self(n, &w));
 	if (d->peers.n)
-		EVENT(n, BUS_PEER_CHANGES, put_changed(&w, d); put_removed(&w, d));
+		EVENT(n, BUS_PEER_CHANGES, put_changed(node_map(n), &w, d); put_removed(&w, d));
 }

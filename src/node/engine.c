@@ -90,6 +90,8 @@ static void fill_pong(struct engine *e, const struct engine_ping *p, const struc
 	struct netmap_peer *peer = m ? netmap_peer(m, p->node_id) : NULL;
 
 	*out = (struct engine_pong){ .ip = p->ip, .node_ip = p->ip };
+	if (peer && peer->node->addresses.n)
+		out->node_ip = peer->node->addresses.v[0].ip;
 	if (peer)
 		(void)snprintf(
 			out->node_name, sizeof(out->node_name), "%.*s",
@@ -107,7 +109,7 @@ static void fill_pong(struct engine *e, const struct engine_ping *p, const struc
 	} else if (in->via.vni) {
 		out->relay_server = in->via.addr;
 		out->relay_vni = in->via.vni;
-	} else if (!p->tsmp) {
+	} else if (!p->inside) {
 		out->endpoint = in->via.addr;
 	}
 }

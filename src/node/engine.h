@@ -17,7 +17,7 @@ struct engine_ping {
 	uint64_t token; /* 0: free */
 	struct ip ip;
 	int64_t node_id;
-	bool tsmp;
+	bool inside; /* TSMP, ICMP: the path is not seen */
 	void (*done)(void *arg, const struct engine_pong *pong);
 	void *arg;
 };

@@ -58,6 +58,11 @@ void engine_peer(const struct node *n, const struct node_pub *key, struct engine
 	}
 }
 
+bool engine_is_inside(const struct node *n, const struct ip *ip)
+{
+	return n->engine && mesh_route(n->engine->mesh, ip);
+}
+
 size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max)
 {
 	size_t count = 0;
@@ -80,21 +85,34 @@ void engine_restun(struct node *n)
 
 /* ---- capabilities ---- */
 
+struct cap_writer {
+	struct js_wr *w;
+	bool any;
+};
+
 static void put_cap(void *ctx, const struct filter_cap *c)
 {
-	js_wr_key_span(ctx, c->name);
-	js_wr_raw(ctx, c->values);
+	struct cap_writer *x = ctx;
+
+	if (!x->any)
+		js_wr_open(x->w, JS_OBJECT);
+	x->any = true;
+	js_wr_key_span(x->w, c->name);
+	js_wr_raw(x->w, c->values);
 }
 
 void engine_write_caps(const struct node *n, struct js_wr *w, const struct tc_node *peer)
 {
 	const struct netmap *m = node_map(n);
 	const struct filter *f = n->engine ? mesh_filter(n->engine->mesh) : NULL;
+	struct cap_writer x = { .w = w };
 
-	js_wr_open(w, JS_OBJECT);
 	if (f && m && peer->addresses.n && m->self->addresses.n)
-		filter_caps(f, &peer->addresses.v[0].ip, &m->self->addresses.v[0].ip, put_cap, w);
-	js_wr_close(w, JS_OBJECT);
+		filter_caps(f, &peer->addresses.v[0].ip, &m->self->addresses.v[0].ip, put_cap, &x);
+	if (x.any)
+		js_wr_close(w, JS_OBJECT);
+	else
+		js_wr_null(w);
 }
 
 /* ---- pings ---- */
@@ -121,7 +139,8 @@ static int start_ping(struct node *n, const struct engine_ping *q, const char *t
                       struct netmap_peer *peer, char *err, size_t cap)
 {
 	struct engine_ping *slot = n->engine ? free_ping(n->engine) : NULL;
-	bool tsmp = strcmp(type, "TSMP") == 0;
+	bool tsmp = strcmp(type, "TSMP") == 0, icmp = strcmp(type, "ICMP") == 0;
+	enum mesh_ping_kind kind = tsmp ? MESH_PING_TSMP : icmp ? MESH_PING_ICMP : MESH_PING_DISCO;
 	int r;
 
 	if (!n->engine || !peer || !slot) {
@@ -131,16 +150,15 @@ static int start_ping(struct node *n, const struct engine_ping *q, const char *t
 		                          : "too many pings");
 		return ERR_UNKNOWN;
 	}
-	if (!tsmp && strcmp(type, "disco") != 0) {
-		(void)snprintf(err, cap, "ping type %s is not offered here", type);
+	if (kind == MESH_PING_DISCO && strcmp(type, "disco") != 0) {
+		(void)snprintf(err, cap, "unknown ping type \"%s\"", type);
 		return ERR_VERSION;
 	}
 	*slot = *q;
 	slot->token = ++n->engine->last_token;
-	slot->tsmp = tsmp;
+	slot->inside = tsmp || icmp;
 	slot->node_id = peer->node->id;
-	r = mesh_ping(n->engine->mesh, &peer->node->key, tsmp ? MESH_PING_TSMP : MESH_PING_DISCO,
-	              slot->token, size);
+	r = mesh_ping(n->engine->mesh, &peer->node->key, kind, slot->token, size);
 	if (r < 0) {
 		slot->token = 0;
 		(void)snprintf(err, cap, "%s", err_text(r));
@@ -186,6 +204,8 @@ void engine_write_pong(struct js_wr *w, const struct engine_pong *p)
 	js_wr_kv_str(w, "DERPRegionCode", p->derp_code);
 	if (p->peerapi_port)
 		js_wr_kv_int(w, "PeerAPIPort", p->peerapi_port);
+	if (p->peerapi_url[0])
+		js_wr_kv_str(w, "PeerAPIURL", p->peerapi_url);
 	if (p->is_local)
 		js_wr_kv_bool(w, "IsLocalIP", true);
 	js_wr_close(w, JS_OBJECT);

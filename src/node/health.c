@@ -29,15 +29,15 @@ static void each_warning(const struct node *n, void (*each)(void *arg, const str
 
 	if (n->session)
 		s = session_status(n->session);
-	if (logged_out && *s.error)
+	if (!p->want_running)
+		each(arg, &(struct warning){ "wantrunning-false", "Tailscale off", "low",
+		                             "Tailscale is stopped.", true });
+	else if (logged_out && *s.error)
 		each(arg,
 		     &(struct warning){ "login-state", "Logged out", "medium", s.error, true });
 	else if (logged_out)
 		each(arg, &(struct warning){ "login-state", "Logged out", "medium",
 		                             "You are logged out.", true });
-	else if (!p->want_running)
-		each(arg, &(struct warning){ "wantrunning-false", "Tailscale off", "low",
-		                             "Tailscale is stopped.", true });
 	else if (*s.error)
 		each(arg, &(struct warning){ "login-state", "Coordinator not reached", "medium",
 		                             s.error, true });

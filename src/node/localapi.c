@@ -1,14 +1,14 @@
 #include "node/localapi.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "control/capver.h"
 #include "http/url.h"
-
-#define PREFIX "/localapi/v0"
 
 /* ---- answers ---- */
 
@@ -54,6 +54,38 @@ void api_empty(struct http_req *req, unsigned status)
 	http_answer(req, status, NULL, span(NULL, 0));
 }
 
+/* ---- answering later ---- */
+
+struct api_waiter {
+	struct http_req *req; /* NULL: left */
+};
+
+static void waiter_left(struct http_req *req, void *arg)
+{
+	struct api_waiter *w = arg;
+
+	(void)req;
+	w->req = NULL;
+}
+
+struct api_waiter *api_wait(struct http_req *req)
+{
+	struct api_waiter *w = mem_new(struct api_waiter);
+	struct http_later later = { .gone = waiter_left, .arg = w };
+
+	w->req = req;
+	http_answer_later(req, &later);
+	return w;
+}
+
+struct http_req *api_wait_over(struct api_waiter *take)
+{
+	struct http_req *req = take->req;
+
+	free(take);
+	return req;
+}
+
 /* ---- who may ---- */
 
 static bool is_operator(const struct node *n, uid_t uid)
@@ -86,7 +118,10 @@ static bool is_honest(const struct http_req *req)
 
 static void put_common_fields(struct http_req *req)
 {
-	http_put_field(req, "Tailscale-Cap", "142");
+	char cap[16];
+
+	(void)snprintf(cap, sizeof(cap), "%d", CAPVER_NODE);
+	http_put_field(req, "Tailscale-Cap", cap);
 	http_put_field(req, "Content-Security-Policy",
 	               "default-src 'none'; frame-ancestors 'none'; script-src 'none'; "
 	               "script-src-elem 'none'; script-src-attr 'none'");
@@ -100,9 +135,9 @@ static const struct {
 	const struct api_row *rows;
 	const size_t *n;
 } tables[] = {
-	{ api_core_rows, &api_core_n },
-	{ api_profile_rows, &api_profile_n },
-	{ api_debug_rows, &api_debug_n },
+#define X(name) { api_##name##_rows, &api_##name##_n },
+	API_TABLES(X)
+#undef X
 };
 
 static int find(struct http_req *req, struct route_match *m)
@@ -152,7 +187,12 @@ static void on_request(void *owner, struct http_req *req)
 		http_answer_text(req, 403, "access denied");
 		return;
 	}
-	row->fn(n, req, &m);
+	if (row->fn)
+		row->fn(n, req, &m);
+	else if (row->text[0] == '{' || row->text[0] == '[' || strcmp(row->text, "null") == 0)
+		http_answer(req, row->status, "application/json", span_str(row->text));
+	else
+		http_answer_text(req, row->status, "%s", row->text);
 }
 
 static void on_accept(void *owner, struct listener *l, int fd, const struct addr *peer)
@@ -188,4 +228,5 @@ void localapi_stop(struct node *n)
 {
 	listener_free(TAKE(n->listener));
 	http_server_free(TAKE(n->api));
+	api_dials_end(n);
 }

@@ -13,11 +13,19 @@ enum api_need { API_ANY, API_READ, API_WRITE };
 struct api_row {
 	struct route route;
 	enum api_need need;
+	/* NULL: the answer is always this text, as JSON if it looks like it. */
 	void (*fn)(struct node *n, struct http_req *req, const struct route_match *m);
+	unsigned status;
+	const char *text;
 };
 
-extern const struct api_row api_core_rows[], api_debug_rows[], api_profile_rows[];
-extern const size_t api_core_n, api_debug_n, api_profile_n;
+/* A table a file. */
+#define API_TABLES(X) X(control) X(core) X(debug) X(dial) X(exit) X(host) X(other) X(profile) X(who)
+#define X(name)                                          \
+	extern const struct api_row api_##name##_rows[]; \
+	extern const size_t api_##name##_n;
+API_TABLES(X)
+#undef X
 
 /* Value of a parameter in the query, decoded, in the request's arena; NULL if it is not there. */
 const char *api_query(struct http_req *req, const char *name);
@@ -27,3 +35,14 @@ void api_json(struct http_req *req, struct buf *body);
 void api_error(struct http_req *req, unsigned status, const char *text);
 void api_empty(struct http_req *req, unsigned status);
 bool api_may_write(const struct node *n, const struct http_req *req);
+
+/*
+ * A request that is answered later by something that cannot be called off: it
+ * may leave before. api_wait_over gives it back, once; NULL: it left.
+ */
+struct api_waiter;
+struct api_waiter *api_wait(struct http_req *req);
+struct http_req *api_wait_over(struct api_waiter *take);
+
+/* Ends connections made for others (`dial`). */
+void api_dials_end(struct node *n);

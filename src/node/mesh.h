@@ -153,7 +153,7 @@ struct mesh_host {
 /* major: routes or addresses changed, what was proved is proved no more. */
 void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major);
 
-enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP };
+enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP, MESH_PING_ICMP };
 /* ERR_UNKNOWN: no such peer */
 NODISCARD int mesh_ping(struct mesh *m, const struct node_pub *key, enum mesh_ping_kind kind,
                         uint64_t token, size_t size);

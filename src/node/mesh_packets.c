@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "node/mesh_priv.h"
 #include "protocol/geneve.h"
+#include "protocol/icmp.h"
 
 /* ---- packets from and to the host ----------------------------------------- */
 
@@ -48,23 +49,25 @@ void mesh_send_waiting(struct mesh *m)
 	}
 }
 
-static void on_tsmp_pong(struct mesh *m, const struct tsmp *t)
+/* The answer to a ping of ours; false if it is none. */
+static bool on_inner_pong(struct mesh *m, const uint8_t *data, uint16_t peerapi_port)
 {
 	for (size_t i = 0; i < m->pings.n; i++) {
-		struct tsmp_ping ping = m->pings.v[i];
+		struct inner_ping ping = m->pings.v[i];
 
-		if (memcmp(ping.data, t->data, TSMP_PING_DATA) != 0)
+		if (memcmp(ping.data, data, TSMP_PING_DATA) != 0)
 			continue;
 		vec_remove_swap(&m->pings, i);
 
 		struct mesh_pong pong = { .token = ping.token,
 			                  .rtt_us = mono_since(ping.sent, ev_tick(m->cfg.ev)),
-			                  .peerapi_port = t->peerapi_port };
+			                  .peerapi_port = peerapi_port };
 
 		if (m->cfg.hooks.pong)
 			m->cfg.hooks.pong(m->cfg.hooks.ctx, &pong);
-		return;
+		return true;
 	}
+	return false;
 }
 
 /*
@@ -95,7 +98,7 @@ static void on_tsmp(struct mesh *m, struct mesh_peer *p, const struct ippkt *ip,
 		answer_ping(m, p, &t);
 		break;
 	case TSMP_PONG:
-		on_tsmp_pong(m, &t);
+		(void)on_inner_pong(m, t.data, t.peerapi_port);
 		break;
 	case TSMP_DISCO_KEY:
 		paths_peer_learn_disco(m->paths, mesh_now(m), p->path, &t.disco);
@@ -117,6 +120,13 @@ static bool is_own_disco(const struct mesh *m, const struct ippkt *ip, struct sp
 	return disco_pub_eq(&from, &own);
 }
 
+static bool is_our_echo(struct mesh *m, const struct ippkt *ip, struct span packet)
+{
+	const uint8_t *data = icmp_echo_reply(ip, packet);
+
+	return data && on_inner_pong(m, data, 0);
+}
+
 static enum datapath_verdict hook_in(void *ctx, struct wg_peer *wg, struct span packet)
 {
 	struct mesh *m = ctx;
@@ -133,6 +143,8 @@ static enum datapath_verdict hook_in(void *ctx, struct wg_peer *wg, struct span 
 	}
 	if (is_own_disco(m, &ip, packet))
 		return DATAPATH_DROP;
+	if (m->pings.n && is_our_echo(m, &ip, packet))
+		return DATAPATH_TAKEN;
 	if (filter_in(m->filter, m->flows, &ip, trust, mesh_now(m)) != FILTER_ACCEPT) {
 		m->drops[MESH_DROP_FILTER_IN]++;
 		return DATAPATH_DROP;
@@ -275,22 +287,36 @@ void mesh_hooks_of(struct mesh *m, struct datapath_hooks *ret)
 
 /* ---- pings ------------------------------------------------------------------- */
 
-static int ping_tsmp(struct mesh *m, struct mesh_peer *p, uint64_t token)
+static void send_echo(struct mesh *m, struct mesh_peer *p, const struct tsmp *t)
+{
+	uint8_t packet[ICMP_ECHO_MAX];
+	struct wg_peer *wg = mesh_wg_peer(m, p);
+
+	if (wg)
+		datapath_to_peer(m->dp, wg,
+		                 span(packet, icmp_echo_write(packet, &t->src, &t->dst, t->data)));
+}
+
+static int ping_inside(struct mesh *m, struct mesh_peer *p, enum mesh_ping_kind kind,
+                       uint64_t token)
 {
 	struct tsmp t = { .type = TSMP_PING };
 
 	if (!addresses_for(m, p, &t))
 		return ERR_UNKNOWN;
-	if (m->pings.n >= TSMP_WAITING_MAX)
+	if (m->pings.n >= INNER_PINGS_MAX)
 		return ERR_LIMIT;
 	rand_fill(&m->rand, t.data, sizeof(t.data));
 
-	struct tsmp_ping *ping = vec_add(&m->pings);
+	struct inner_ping *ping = vec_add(&m->pings);
 
 	memcpy(ping->data, t.data, sizeof(ping->data));
 	ping->token = token;
 	ping->sent = ev_tick(m->cfg.ev);
-	send_tsmp(m, p, &t);
+	if (kind == MESH_PING_ICMP)
+		send_echo(m, p, &t);
+	else
+		send_tsmp(m, p, &t);
 	return 0;
 }
 
@@ -302,10 +328,10 @@ int mesh_ping(struct mesh *m, const struct node_pub *key, enum mesh_ping_kind ki
 
 	if (!p)
 		return ERR_UNKNOWN;
-	if (kind == MESH_PING_TSMP)
-		r = ping_tsmp(m, p, token);
-	else
+	if (kind == MESH_PING_DISCO)
 		paths_ping(m->paths, ev_tick(m->cfg.ev), p->path, token, size);
+	else
+		r = ping_inside(m, p, kind, token);
 	mesh_poke(m);
 	return r;
 }

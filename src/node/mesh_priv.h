@@ -26,7 +26,7 @@ enum {
 	ACTIVE_US = 45000000,
 	ENDPOINT_KEEP_US = 310 * 1000000,
 	ENDPOINT_KEPT_PER_IP = 6,
-	TSMP_WAITING_MAX = 64,
+	INNER_PINGS_MAX = 64,
 };
 
 struct mesh_peer {
@@ -48,8 +48,8 @@ struct kept_endpoint {
 	mono at;
 };
 
-/* A TSMP ping on its way. */
-struct tsmp_ping {
+/* A ping through the tunnel on its way: TSMP or ICMP. */
+struct inner_ping {
 	uint8_t data[TSMP_PING_DATA];
 	uint64_t token;
 	mono sent;
@@ -90,7 +90,7 @@ struct mesh {
 
 	struct ip self4, self6; /* all zero: none */
 	uint16_t peerapi4, peerapi6;
-	VEC(struct tsmp_ping) pings;
+	VEC(struct inner_ping) pings;
 	struct tsmp answer; /* type 0: none waits */
 	struct node_pub answer_to;
 

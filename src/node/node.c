@@ -186,6 +186,22 @@ static void keep_node_id(struct node *n, const struct netmap *m)
 	persist_wipe(&persist);
 }
 
+/* What the tailnet wants of updates, until somebody says otherwise here. */
+static void take_auto_update(struct node *n, const struct netmap *m)
+{
+	const struct tc_cap *c = tc_cap_find(&m->self->cap_map, "default-auto-update");
+	struct prefs p = *node_prefs(n);
+
+	if (!c || c->value.n == 0 || p.auto_update.apply != OBOOL_UNSET)
+		return;
+	/* Updates are the system's packages: we only ever take a no. */
+	if (!span_is(c->value.v[0], "false"))
+		return;
+	p.auto_update.apply = OBOOL_FALSE;
+	(void)!profiles_set_prefs(n->profiles, prefs_dup(&p), ev_wall(n->ev));
+	bus_prefs(n);
+}
+
 static void on_map(void *ctx, const struct netmap_delta *delta)
 {
 	struct node *n = ctx;
@@ -197,6 +213,8 @@ static void on_map(void *ctx, const struct netmap_delta *delta)
 		keep_node_id(n, m);
 	if (delta->what & (NETMAP_SELF | NETMAP_DOMAIN))
 		(void)!profiles_set_network(n->profiles, &net);
+	if (delta->what & NETMAP_SELF)
+		take_auto_update(n, m);
 	arm_expiry(n);
 	engine_apply(n, delta);
 	bus_map(n, delta);
@@ -405,6 +423,26 @@ void node_start(struct node *n)
 	node_settle(n);
 }
 
+/* ---- the log ---- */
+
+static void on_quiet(struct ev_timer *t, mono now)
+{
+	struct node *n = CONTAINER_OF(t, struct node, quiet);
+
+	(void)now;
+	log_set_level((enum log_level)n->log_level);
+}
+
+void node_debug_log(struct node *n, int64_t us)
+{
+	if (!ev_timer_active(&n->quiet))
+		n->log_level = log_get_level();
+	ev_timer_stop(n->ev, &n->quiet);
+	log_set_level(us ? LOG_DEBUG : (enum log_level)n->log_level);
+	if (us)
+		ev_timer_after(n->ev, &n->quiet, us);
+}
+
 /* ---- life ---- */
 
 static int open_store(struct node *n)
@@ -442,8 +480,9 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 	n->ev = cfg->ev;
 	n->settle.fn = on_settle;
 	n->expiry.fn = on_expiry;
+	n->quiet.fn = on_quiet;
 	bus_init(&n->bus);
-	list_init(&n->waiting_logout);
+	list_init(&n->dials);
 	machine_facts(&n->facts);
 	rand_bytes(id, sizeof(id));
 	n->backend_log_id = hex_encode(mem_alloc(HEX_LEN(sizeof(id)) + 1), id, sizeof(id));
@@ -473,6 +512,7 @@ void node_free(struct node *n)
 	localapi_stop(n);
 	bus_done(&n->bus);
 	ev_timer_stop(n->ev, &n->expiry);
+	ev_timer_stop(n->ev, &n->quiet);
 	ev_defer_stop(&n->settle);
 	profiles_free(n->profiles);
 	store_free(n->store);

@@ -33,13 +33,15 @@ struct node {
 	bool blocked;   /* a login is under way: not to be taken for stopped */
 	char *auth_key; /* for the next session */
 	struct ev_timer expiry;
+	struct ev_timer quiet;  /* ends what node_debug_log began */
+	int log_level;          /* to go back to then */
 	struct ev_defer settle; /* works the state out anew */
 	char *err_message;
 
 	struct bus bus;
 	struct http_server *api;
 	struct listener *listener;
-	struct link waiting_logout; /* requests that wait for the coordinator */
+	struct link dials; /* connections made for programs of this machine */
 };
 
 static inline const struct prefs *node_prefs(const struct node *n)
@@ -74,6 +76,8 @@ NODISCARD int node_switch_profile(struct node *n, struct span id);
 void node_new_profile(struct node *n);
 NODISCARD int node_remove_profile(struct node *n, struct span id);
 
+/* Everything is logged for so long; 0: no longer. */
+void node_debug_log(struct node *n, int64_t us);
 void node_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
 
 /* ---- the engine: the mesh and the host's own configuration, of a running node ---- */
@@ -97,7 +101,7 @@ struct engine_peer {
 	bool active, in_engine, in_magicsock;
 };
 void engine_peer(const struct node *n, const struct node_pub *key, struct engine_peer *ret);
-/* The capabilities the peer has towards us, as a JSON object. */
+/* The capabilities the peer has towards us, as a JSON object; null: none. */
 void engine_write_caps(const struct node *n, struct js_wr *w, const struct tc_node *peer);
 void engine_write_metrics(const struct node *n, struct buf *out);
 void engine_restun(struct node *n);
@@ -119,12 +123,20 @@ struct engine_pong {
 void engine_ping(struct node *n, const struct ip *ip, const char *type, size_t size,
                  void (*done)(void *arg, const struct engine_pong *pong), void *arg);
 void engine_write_pong(struct js_wr *w, const struct engine_pong *pong);
+/* The address is reached through the tunnel. */
+bool engine_is_inside(const struct node *n, const struct ip *ip);
 size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max);
 int64_t engine_home_derp(const struct node *n);
 
 /* ---- views ---- */
 
 void status_write(const struct node *n, struct js_wr *w, bool peers);
+/* A node as programs see it: with what is implied filled in, and names to be shown. */
+void status_write_node(const struct netmap *m, struct js_wr *w, const struct tc_node *node);
+/* The whole map, for `debug netmap` and old programs. */
+void status_write_netmap(const struct netmap *m, struct js_wr *w);
+/* The base URL of its PeerAPI, IPv4 first. False: it has none. */
+bool status_peerapi_url(const struct tc_node *node, char *dst, size_t cap);
 /* Texts of what is wrong, as `status` shows them. */
 void health_write(const struct node *n, struct js_wr *w);
 /* The state object of the bus. */

@@ -1,5 +1,6 @@
 /* ipnstate.Status: what `status` shows. Source: tailscale v1.102.5, ipn/ipnstate. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "node/node_priv.h"
 
@@ -19,6 +20,38 @@ struct span status_region_code(const struct netmap *m, int64_t region)
 			return r->region_code;
 	}
 	return SPAN_LIT("");
+}
+
+/* "name", and "name (host)" where the machine calls itself another name. */
+static char *shown_name(const struct netmap *m, const struct tc_node *node, bool with_host)
+{
+	struct span suffix = strip_dots(netmap_suffix(m)), name = strip_dots(node->name);
+	struct span host = node->hostinfo ? node->hostinfo->hostname : SPAN_LIT("");
+	char key[KEY_TEXT_MAX];
+
+	if (suffix.n && name.n > suffix.n + 1 &&
+	    span_eq_nocase(span_from(name, name.n - suffix.n), suffix))
+		name.n -= suffix.n + 1;
+	if (span_eq_nocase(name, host))
+		host.n = 0;
+	if (!name.n) {
+		name = host.n ? host : span_str(node_pub_text(&node->key, key));
+		host.n = 0;
+	}
+	return with_host && host.n ? str_fmt("%.*s (%.*s)", SPAN_FMT(name), SPAN_FMT(host))
+	                           : span_dup(name);
+}
+
+void status_write_node(const struct netmap *m, struct js_wr *w, const struct tc_node *node)
+{
+	AUTO_FREE char *name = shown_name(m, node, false);
+	AUTO_FREE char *with_host = shown_name(m, node, true);
+	struct tc_node shown = *node;
+
+	shown.allowed_ips = *tc_node_allowed_ips(node);
+	shown.computed_name = span_str(name);
+	shown.computed_name_with_host = span_str(with_host);
+	js_wr_value(w, &tc_node_type, &shown);
 }
 
 static void put_type(struct js_wr *w, const char *name, const struct js_type *t, const void *at)
@@ -64,29 +97,56 @@ static void put_relay_server(struct js_wr *w, const struct engine_peer *e)
 	js_wr_kv_str(w, "PeerRelay", text);
 }
 
-/* http://address:port of each family the node serves its PeerAPI on. */
-static void put_peerapi(struct js_wr *w, const struct tc_node *node)
+/* Where the node serves its PeerAPI on this address of its; NULL: nowhere. */
+static char *peerapi_on(const struct tc_node *node, const struct prefix *p)
 {
 	const struct tc_hostinfo *h = node->hostinfo;
+	bool four = prefix_is4(p);
 	char text[IP_TEXT_MAX];
 
+	for (size_t i = 0; h && prefix_is_host(p) && i < h->services.n; i++)
+		if (span_is(h->services.v[i].proto, four ? "peerapi4" : "peerapi6"))
+			return str_fmt(four ? "http://%s:%u" : "http://[%s]:%u",
+			               ip_text(&p->ip, text), h->services.v[i].port);
+	return NULL;
+}
+
+static void put_peerapi(struct js_wr *w, const struct tc_node *node)
+{
+	bool any = false;
+
 	js_wr_key(w, "PeerAPIURL");
-	js_wr_open(w, JS_ARRAY);
-	for (size_t i = 0; h && i < node->addresses.n; i++) {
-		const struct prefix *p = &node->addresses.v[i];
-		bool four = prefix_is4(p);
+	for (size_t i = 0; i < node->addresses.n; i++) {
+		AUTO_FREE char *url = peerapi_on(node, &node->addresses.v[i]);
 
-		for (size_t j = 0; prefix_is_host(p) && j < h->services.n; j++) {
-			AUTO_FREE char *url = NULL;
-
-			if (!span_is(h->services.v[j].proto, four ? "peerapi4" : "peerapi6"))
-				continue;
-			url = str_fmt(four ? "http://%s:%u" : "http://[%s]:%u",
-			              ip_text(&p->ip, text), h->services.v[j].port);
-			js_wr_str(w, url);
-		}
+		if (!url)
+			continue;
+		if (!any)
+			js_wr_open(w, JS_ARRAY);
+		any = true;
+		js_wr_str(w, url);
 	}
-	js_wr_close(w, JS_ARRAY);
+	if (any)
+		js_wr_close(w, JS_ARRAY);
+	else
+		js_wr_null(w);
+}
+
+static bool peerapi_of(const struct tc_node *node, bool four, char *dst, size_t cap)
+{
+	for (size_t i = 0; i < node->addresses.n; i++) {
+		const struct prefix *p = &node->addresses.v[i];
+		AUTO_FREE char *url = prefix_is4(p) == four ? peerapi_on(node, p) : NULL;
+
+		if (url)
+			return snprintf(dst, cap, "%s", url) < (int)cap;
+	}
+	return false;
+}
+
+bool status_peerapi_url(const struct tc_node *node, char *dst, size_t cap)
+{
+	return peerapi_of(node, true, dst, cap) || peerapi_of(node, false, dst, cap);
 }
 
 static bool is_exit_in_use(const struct node *n, const struct tc_node *node)
@@ -136,17 +196,45 @@ static void put_traffic(struct js_wr *w, const struct tc_node *node, const struc
 	put_time(w, "LastHandshake", e->last_handshake);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	struct span x = (*(const struct tc_cap *const *)a)->key;
+	struct span y = (*(const struct tc_cap *const *)b)->key;
+	int r = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
+
+	return r ? r : x.n < y.n ? -1 : x.n > y.n;
+}
+
+/* The names of CapMap, for old programs, with a word to those who write new ones. */
+static void put_capabilities(struct js_wr *w, const struct tc_capmap *caps)
+{
+	AUTO_FREE const struct tc_cap **sorted = mem_alloc(caps->n * sizeof(struct tc_cap *));
+
+	for (size_t i = 0; i < caps->n; i++)
+		sorted[i] = &caps->v[i];
+	qsort(sorted, caps->n, sizeof(sorted[0]), by_name);
+	js_wr_key(w, "Capabilities");
+	js_wr_open(w, JS_ARRAY);
+	js_wr_str(w, "HTTPS://TAILSCALE.COM/s/DEPRECATED-NODE-CAPS#see-https://github.com/"
+	             "tailscale/tailscale/issues/11508");
+	for (size_t i = 0; i < caps->n; i++)
+		js_wr_span(w, sorted[i]->key);
+	js_wr_close(w, JS_ARRAY);
+}
+
 static void put_rest(struct js_wr *w, const struct tc_node *node, const struct engine_peer *e)
 {
 	const struct tc_hostinfo *h = node->hostinfo;
 
-	if (node->cap_map.n)
+	if (node->cap_map.n) {
+		put_capabilities(w, &node->cap_map);
 		put_type(w, "CapMap", &tc_capmap_type, &node->cap_map);
+	}
 	if (h && h->ssh_host_keys.n)
 		put_type(w, "sshHostKeys", &js_t_strs, &h->ssh_host_keys);
 	if (h && h->sharee_node)
 		js_wr_kv_bool(w, "ShareeNode", true);
-	js_wr_kv_bool(w, "InNetworkMap", true);
+	js_wr_kv_bool(w, "InNetworkMap", node->id != 0);
 	js_wr_kv_bool(w, "InMagicSock", e->in_magicsock);
 	js_wr_kv_bool(w, "InEngine", e->in_engine);
 	if (node->expired)
@@ -162,6 +250,7 @@ static void put_peer(const struct node *n, struct js_wr *w, const struct tc_node
 	struct engine_peer e = { 0 };
 
 	engine_peer(n, &node->key, &e);
+	e.in_magicsock = true; /* known, though paths are kept only while we run */
 	js_wr_open(w, JS_OBJECT);
 	put_identity(w, node);
 	js_wr_key(w, "Addrs");
@@ -201,6 +290,7 @@ static void put_self(const struct node *n, struct js_wr *w)
 	struct tc_hostinfo host = { .hostname = span_str(n->facts.hostname),
 		                    .os = SPAN_LIT("linux") };
 	struct tc_node self = m ? *m->self : (struct tc_node){ 0 };
+	int64_t home = engine_home_derp(n);
 
 	if (!self.hostinfo || !self.hostinfo->hostname.n)
 		self.hostinfo = &host;
@@ -210,7 +300,7 @@ static void put_self(const struct node *n, struct js_wr *w)
 	put_identity(w, &self);
 	put_own_endpoints(n, w);
 	js_wr_kv_str(w, "CurAddr", "");
-	js_wr_kv_span(w, "Relay", status_region_code(m, engine_home_derp(n)));
+	js_wr_kv_span(w, "Relay", status_region_code(m, home ? home : tc_node_home_derp(&self)));
 	js_wr_kv_str(w, "PeerRelay", "");
 	put_traffic(w, &self, &nothing);
 	js_wr_kv_bool(w, "Online", n->session && session_status(n->session).in_poll);
@@ -353,5 +443,53 @@ void status_write(const struct node *n, struct js_wr *w, bool peers)
 		js_wr_value(w, &tc_client_version_type, m->client_version);
 	else
 		js_wr_null(w);
+	js_wr_close(w, JS_OBJECT);
+}
+
+/* ---- the map as a whole ---- */
+
+static void put_all_users(struct js_wr *w, const struct netmap *m)
+{
+	js_wr_open(w, JS_OBJECT);
+	for (struct map_node *x = map_first(&m->users); x; x = map_next(&m->users, x))
+		put_user(w, CONTAINER_OF(x, struct netmap_user, by_id)->profile);
+	js_wr_close(w, JS_OBJECT);
+}
+
+static void put_filter(struct js_wr *w, const struct netmap *m)
+{
+	js_wr_open(w, JS_ARRAY);
+	for (size_t i = 0; i < m->filter.n; i++)
+		for (size_t j = 0; j < m->filter.v[i].rules->n; j++)
+			js_wr_value(w, &tc_filter_rule_type, &m->filter.v[i].rules->v[j]);
+	js_wr_close(w, JS_ARRAY);
+}
+
+void status_write_netmap(const struct netmap *m, struct js_wr *w)
+{
+	static const struct tc_dns_config no_dns;
+	char key[KEY_TEXT_MAX];
+
+	js_wr_open(w, JS_OBJECT);
+	js_wr_key(w, "SelfNode");
+	status_write_node(m, w, m->self);
+	js_wr_kv_str(w, "NodeKey", node_pub_text(&m->self->key, key));
+	js_wr_kv_str(w, "MachineKey", machine_pub_text(&m->self->machine, key));
+	js_wr_key(w, "Peers");
+	js_wr_open(w, JS_ARRAY);
+	for (struct netmap_peer *p = netmap_first(m); p; p = netmap_next(m, p))
+		status_write_node(m, w, p->node);
+	js_wr_close(w, JS_ARRAY);
+	put_type(w, "DNS", &tc_dns_config_type, m->dns ? m->dns : &no_dns);
+	js_wr_key(w, "PacketFilterRules");
+	put_filter(w, m);
+	js_wr_key(w, "DERPMap");
+	if (m->derp_map)
+		js_wr_value(w, &tc_derp_map_type, m->derp_map);
+	else
+		js_wr_null(w);
+	js_wr_kv_str(w, "Domain", m->domain ? m->domain : "");
+	js_wr_key(w, "UserProfiles");
+	put_all_users(w, m);
 	js_wr_close(w, JS_OBJECT);
 }

@@ -224,3 +224,28 @@ uint32_t ip_pseudo_sum(const struct ip *src, const struct ip *dst, uint8_t proto
 	sum = sum_add(sum, v4 ? ip_v4(dst) : dst->b, v4 ? 4 : 16);
 	return sum + (len >> 16) + (len & 0xffff);
 }
+
+void ip_header_write(uint8_t *dst, const struct ip *src, const struct ip *to, uint8_t proto,
+                     size_t body)
+{
+	enum { TTL = 64 };
+	size_t header = ip_header_size(src);
+
+	memset(dst, 0, header);
+	if (ip_is4(src)) {
+		dst[0] = 0x45;
+		put_be16(dst + 2, (uint16_t)(header + body));
+		dst[8] = TTL;
+		dst[9] = proto;
+		memcpy(dst + 12, ip_v4(src), 4);
+		memcpy(dst + 16, ip_v4(to), 4);
+		put_be16(dst + 10, ip_checksum(span(dst, header), 0));
+	} else {
+		dst[0] = 0x60;
+		put_be16(dst + 4, (uint16_t)body);
+		dst[6] = proto;
+		dst[7] = TTL;
+		memcpy(dst + 8, src->b, 16);
+		memcpy(dst + 24, to->b, 16);
+	}
+}

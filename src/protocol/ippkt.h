@@ -75,3 +75,12 @@ bool ippkt_is_echo_reply(const struct ippkt *p);
 uint16_t ip_checksum(struct span s, uint32_t start);
 /* The start value for a transport checksum: the pseudo header of either family. */
 uint32_t ip_pseudo_sum(const struct ip *src, const struct ip *dst, uint8_t proto, uint32_t len);
+
+/* A header without options: 20 bytes or 40, by the family of src. */
+static inline size_t ip_header_size(const struct ip *src)
+{
+	return ip_is4(src) ? 20 : 40;
+}
+/* For a packet of ours with so many bytes after the header; dst has room for it. */
+void ip_header_write(uint8_t *dst, const struct ip *src, const struct ip *to, uint8_t proto,
+                     size_t body);

@@ -3,7 +3,7 @@
 #include "base/wire.h"
 #include "protocol/ippkt.h"
 
-enum { TTL = 64, FLAG_MAYBE_BROKEN = 1 };
+enum { FLAG_MAYBE_BROKEN = 1 };
 
 static void read_rejected(struct rd *r, struct tsmp *m)
 {
@@ -71,30 +71,10 @@ static void write_body(struct wr *w, const struct tsmp *m)
 
 size_t tsmp_write(uint8_t dst[static TSMP_PACKET_MAX], const struct tsmp *m)
 {
-	bool four = ip_is4(&m->src);
-	size_t header = four ? 20 : 40;
+	size_t header = ip_header_size(&m->src);
 	struct wr w = wr_of(dst + header, TSMP_PACKET_MAX - header);
 
 	write_body(&w, m);
-
-	size_t body = wr_len(&w);
-
-	memset(dst, 0, header);
-	if (four) {
-		dst[0] = 0x45;
-		put_be16(dst + 2, (uint16_t)(header + body));
-		dst[8] = TTL;
-		dst[9] = TSMP_PROTOCOL;
-		memcpy(dst + 12, ip_v4(&m->src), 4);
-		memcpy(dst + 16, ip_v4(&m->dst), 4);
-		put_be16(dst + 10, ip_checksum(span(dst, header), 0));
-	} else {
-		dst[0] = 0x60;
-		put_be16(dst + 4, (uint16_t)body);
-		dst[6] = TSMP_PROTOCOL;
-		dst[7] = TTL;
-		memcpy(dst + 8, m->src.b, 16);
-		memcpy(dst + 24, m->dst.b, 16);
-	}
-	return header + body;
+	ip_header_write(dst, &m->src, &m->dst, TSMP_PROTOCOL, wr_len(&w));
+	return header + wr_len(&w);
 }
