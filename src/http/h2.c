@@ -324,17 +324,25 @@ static void tell_drained(struct h2 *h)
  * nghttp2 builds what it sends in a buffer of 16 KiB that a session keeps. As
  * pages of its own, only the first of them is ever touched (see DATA_MAX).
  */
-enum { FRAME_MIN = 16 << 10 };
+enum { FRAME_MIN = 16 << 10, FRAME_MAX = 17 << 10 };
 
-static void *ng_malloc(size_t n, void *user)
+/* The session's first block of that size; nghttp2 asks for it with realloc. */
+static void *ng_realloc(void *p, size_t n, void *user)
 {
 	struct h2 *h = user;
 
-	if (n < FRAME_MIN || h->frame)
-		return malloc(n);
+	assert(!p || p != h->frame);
+	if (p || h->frame || n < FRAME_MIN || n > FRAME_MAX)
+		return realloc(p, n);
 	h->frame_n = n;
 	h->frame = mem_map(n);
 	return h->frame;
+}
+
+static void *ng_malloc(size_t n, void *user)
+{
+	(void)user;
+	return malloc(n);
 }
 
 static void ng_free(void *p, void *user)
@@ -351,14 +359,6 @@ static void *ng_calloc(size_t count, size_t n, void *user)
 {
 	(void)user;
 	return calloc(count, n);
-}
-
-static void *ng_realloc(void *p, size_t n, void *user)
-{
-	struct h2 *h = user;
-
-	assert(!p || p != h->frame);
-	return realloc(p, n);
 }
 
 /* ---- the session ---- */
