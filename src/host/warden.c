@@ -98,9 +98,11 @@ static void on_message(struct ev_io *io, unsigned events)
 {
 	struct warden *w = CONTAINER_OF(io, struct warden, io);
 	struct channel_msg m;
-	int r = channel_recv(w->fd, ANSWER_LIMIT_MS, &m);
+	int r = channel_recv(w->fd, 0, &m);
 
 	(void)events;
+	if (r == ERR_TIMEOUT)
+		return; /* somebody asked meanwhile, and took this along */
 	if (r < 0) {
 		lose(w, r);
 		return;
@@ -179,6 +181,15 @@ int warden_start(const struct warden_cfg *cfg, struct warden **ret)
 		fd_close(ends[0]);
 		return r;
 	}
+
+	struct channel_msg m;
+
+	r = channel_recv(ends[0], ANSWER_LIMIT_MS, &m);
+	if (r < 0) {
+		fd_close(ends[0]);
+		return r;
+	}
+	channel_msg_done(&m);
 
 	struct warden *w = mem_new(struct warden);
 

@@ -38,7 +38,7 @@ struct warden_cfg {
 	const char *etc;    /* NULL: "/etc" */
 };
 
-/* Forks. What a crash left in the host is being undone when this returns. -errno */
+/* Forks. What a crash left in the host has been undone when this returns. -errno */
 NODISCARD int warden_start(const struct warden_cfg *cfg, struct warden **ret);
 /*
  * The loop is there: lost(arg) is called if the privileged part dies; nothing

@@ -20,6 +20,7 @@ enum warden_kind {
 	WARDEN_DNS_CLOSE, /* -: put the resolver back */
 
 	WARDEN_ANSWER = 64, /* added to the kind; an error code, then what was asked for */
+	WARDEN_READY = 128, /* unasked: -: what a crash left has been undone */
 	WARDEN_DNS_CHANGED, /* unasked: a byte: lost; then struct warden_dns_facts */
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "host/dns.h"
 #include "host/router.h"
@@ -19,13 +20,16 @@
 #include "platform/netmon.h"
 #include "platform/udp.h"
 
+enum { TURN_US = 20 * 1000, TURN_TRIES = 1500 };
+
 struct part {
 	const struct warden_cfg *cfg;
 	int fd;
 	struct ev *ev;
 	struct ev_io io;
 	char dev[TUN_NAME]; /* the name the interface got */
-	char *router_journal, *dns_journal;
+	char *router_journal, *dns_journal, *lock_path;
+	int lock;
 	struct host_router *router;
 	struct netmon *mon;
 	struct host_dns *dns;
@@ -233,6 +237,24 @@ static int keep_few_rights(void)
 	return r < 0 ? r : caps_no_new_privs();
 }
 
+/*
+ * One at a time: the other part of a daemon that was killed may still be at
+ * work, and it takes out of the host what it finds there. The lock goes with the
+ * process.
+ */
+static void await_turn(struct part *p)
+{
+	int r = -EWOULDBLOCK;
+
+	for (int i = 0; i < TURN_TRIES && r == -EWOULDBLOCK; i++) {
+		r = file_lock(p->lock_path, &p->lock);
+		if (r == -EWOULDBLOCK)
+			(void)usleep(TURN_US);
+	}
+	if (r < 0)
+		log_warn("another daemon has %s; going on", p->lock_path);
+}
+
 /* What a crash left goes now, not when somebody first asks for something. */
 static void recover(struct part *p)
 {
@@ -263,7 +285,9 @@ static void put_back(struct part *p)
 
 int warden_part(int fd, const struct warden_cfg *cfg)
 {
-	struct part p = { .cfg = cfg, .fd = fd, .io.fn = on_message, .mend.fn = on_mend };
+	struct part p = {
+		.cfg = cfg, .fd = fd, .lock = -1, .io.fn = on_message, .mend.fn = on_mend
+	};
 	int r = keep_few_rights();
 
 	if (r < 0) {
@@ -279,8 +303,12 @@ int warden_part(int fd, const struct warden_cfg *cfg)
 	p.ev = ev_new();
 	p.router_journal = str_fmt("%s/%s.router", cfg->folder, cfg->dev);
 	p.dns_journal = str_fmt("%s/%s.dns", cfg->folder, cfg->dev);
+	p.lock_path = str_fmt("%s/%s.lock", cfg->folder, cfg->dev);
+	await_turn(&p);
 	recover(&p);
-	r = ev_io_start(p.ev, &p.io, fd, EV_READ);
+	r = channel_send(fd, WARDEN_READY, span(NULL, 0), -1);
+	if (r == 0)
+		r = ev_io_start(p.ev, &p.io, fd, EV_READ);
 	if (r == 0)
 		r = ev_run(p.ev);
 	put_back(&p);
@@ -290,7 +318,9 @@ int warden_part(int fd, const struct warden_cfg *cfg)
 	buf_done(&p.reply);
 	free(p.router_journal);
 	free(p.dns_journal);
+	free(p.lock_path);
 	ev_free(p.ev);
+	fd_close(p.lock);
 	fd_close(fd);
 	return r == 0 ? 0 : 1;
 }

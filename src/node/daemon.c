@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/init.h"
@@ -173,8 +174,12 @@ static int run(const struct options *o)
 	static const int signos[] = { SIGTERM, SIGINT };
 	struct warden_cfg warden = { .dev = o->tun, .folder = journals(o), .socket = o->socket };
 	AUTO(warden_free) struct warden *w = NULL;
+	int r = file_mkdirs(o->state_dir ? o->state_dir : o->state ? "/" : DEFAULT_STATE_DIR, 0700);
+
 	/* First of all: there is one thread, and all our rights. */
-	int r = warden_start(&warden, &w);
+	if (r == 0)
+		r = warden_start(&warden, &w);
+
 	AUTO(ev_free) struct ev *ev = ev_new();
 	struct daemon d = { .ev = ev, .signals.fn = on_signal };
 	AUTO_FREE char *in_dir = o->state_dir ? str_fmt("%s/fairleadd.state", o->state_dir) : NULL;

@@ -342,6 +342,7 @@ int main(void)
 	RUN(the_other_part_has_few_rights);
 	RUN(what_others_remove_is_put_back_without_being_asked);
 	RUN(a_main_part_that_dies_leaves_only_the_guard);
+	free(shell("rm /tmp/fl-warden-*/" DEV ".lock"));
 	(void)rmdir(folder);
 	return check_done();
 }
