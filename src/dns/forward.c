@@ -35,11 +35,19 @@ struct target {
 	bool failed;
 };
 
+/* One who asked, with the question as that one wrote it. */
+struct client {
+	struct link link;
+	uint64_t client;
+	struct dns_query q;
+};
+
 struct job {
 	struct link link;
 	struct heap_node timer;
-	uint64_t client;
-	bool by_tcp, answered;
+	struct link clients;
+	bool by_tcp;
+	bool apart; /* of others' upstreams: the answer is not for everybody */
 	struct dns_query q;
 	mono give_up;
 	size_t n_targets;
@@ -58,7 +66,7 @@ struct dns_forward {
 	struct dns_forward_env env;
 	const struct dns_config *config;
 	struct link jobs;
-	size_t n_jobs;
+	size_t n_jobs, n_clients;
 	struct heap timers;
 	struct link outs;
 	struct out *given; /* freed at the next call of next */
@@ -80,6 +88,13 @@ struct dns_forward *dns_forward_new(const struct dns_forward_env *env)
 
 static void job_free(struct dns_forward *f, struct job *j)
 {
+	struct client *c, *next;
+
+	list_each_safe(c, next, &j->clients, link) {
+		list_remove(&c->link);
+		f->n_clients--;
+		free(c);
+	}
 	heap_remove(&f->timers, &j->timer);
 	list_remove(&j->link);
 	f->n_jobs--;
@@ -150,16 +165,17 @@ bool dns_forward_next(struct dns_forward *f, struct dns_forward_out *out)
 	return true;
 }
 
-/* Sends the answer, cut to what the client takes, and closes the job. */
-static void answer(struct dns_forward *f, struct job *j, struct span msg)
+/* The answer, cut to what the client takes. */
+static void answer_client(struct dns_forward *f, const struct job *j, const struct client *c,
+                          struct span msg)
 {
 	uint8_t cut[DNS_UDP_MAX];
-	size_t max = j->by_tcp ? ANSWER_MAX : j->q.udp_size;
+	size_t max = j->by_tcp ? ANSWER_MAX : c->q.udp_size;
 	struct out *o;
 
 	if (msg.n > max) {
 		/* Header and question with TC: a part of a record helps nobody. */
-		size_t n = j->q.question_end < max ? j->q.question_end : DNS_HEADER;
+		size_t n = c->q.question_end < max ? c->q.question_end : DNS_HEADER;
 
 		memcpy(cut, msg.p, n);
 		cut[FLAG_TC_BYTE] |= FLAG_TC_BIT;
@@ -168,9 +184,18 @@ static void answer(struct dns_forward *f, struct job *j, struct span msg)
 		msg = span(cut, n);
 	}
 	o = put_out(f, DNS_ANSWER, msg);
-	dns_answer_to(o->bytes, msg.n, &j->q);
-	o->out.client = j->client;
+	dns_answer_to(o->bytes, msg.n, &c->q);
+	o->out.client = c->client;
 	f->stats.answers++;
+}
+
+/* All who wait have the answer, and the job ends. */
+static void answer(struct dns_forward *f, struct job *j, struct span msg)
+{
+	struct client *c;
+
+	list_each(c, &j->clients, link)
+		answer_client(f, j, c, msg);
 	for (size_t t = 0; t < j->n_targets; t++) {
 		for (size_t w = 0; w < WAYS; w++) {
 			struct attempt *a = &j->targets[t].attempts[w];
@@ -293,17 +318,15 @@ static void advance(struct dns_forward *f, struct job *j, mono now)
 	heap_set(&f->timers, &j->timer, next);
 }
 
-static void add_targets(struct dns_forward *f, struct job *j, const struct dns_route *route,
-                        mono now)
+static void add_targets(struct dns_forward *f, struct job *j, const struct dns_upstream *v,
+                        size_t n, mono now)
 {
-	size_t n = route ? route->n_upstreams : 0;
-
 	j->targets = mem_new_n(struct target, n);
 	j->n_targets = n;
 	for (size_t i = 0; i < n; i++) {
 		struct target *t = &j->targets[i];
 
-		t->up = route->upstreams[i];
+		t->up = v[i];
 		if (f->env.upgrade_https && t->up.kind == DNS_UPSTREAM_PLAIN &&
 		    t->up.addr.port == 53)
 			t->https = dns_known_https(&t->up.addr.ip);
@@ -330,32 +353,110 @@ static bool answer_from_cache(struct dns_forward *f, mono now, uint64_t client, 
 	return true;
 }
 
-int dns_forward_query(struct dns_forward *f, mono now, uint64_t client, bool by_tcp,
-                      struct span msg)
+/* Reads the query and sees whether one more is allowed. */
+static int admit(struct dns_forward *f, struct span msg, struct dns_query *ret)
 {
-	struct dns_query q;
-	int r = dns_query_read(msg, &q);
+	int r = dns_query_read(msg, ret);
 
 	if (r < 0)
 		return r;
-	if (f->n_jobs >= DNS_FORWARD_JOBS_MAX || msg.n > DNS_FORWARD_QUERY_MAX) {
+	if (f->n_jobs >= DNS_FORWARD_JOBS_MAX || f->n_clients >= DNS_FORWARD_CLIENTS_MAX ||
+	    msg.n > DNS_FORWARD_QUERY_MAX) {
 		f->stats.refused_limit++;
 		return ERR_LIMIT;
 	}
 	f->stats.queries++;
-	if (answer_from_cache(f, now, client, by_tcp, &q))
-		return 0;
+	return 0;
+}
 
+static void add_client(struct dns_forward *f, struct job *j, uint64_t client,
+                       const struct dns_query *q)
+{
+	struct client *c = mem_new(struct client);
+
+	c->client = client;
+	c->q = *q;
+	list_append(&j->clients, &c->link);
+	f->n_clients++;
+}
+
+static bool same_question(const struct dns_query *a, const struct dns_query *b)
+{
+	return a->type == b->type && a->class == b->class && a->flags == b->flags &&
+	       a->edns == b->edns && a->dnssec_ok == b->dnssec_ok && a->udp_size == b->udp_size &&
+	       dns_name_eq(&a->name, &b->name);
+}
+
+static bool join(struct dns_forward *f, uint64_t client, bool by_tcp, const struct dns_query *q)
+{
+	struct job *j;
+
+	list_each(j, &f->jobs, link) {
+		if (!j->apart && j->by_tcp == by_tcp && same_question(&j->q, q)) {
+			add_client(f, j, client, q);
+			f->stats.joined++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct job *job_new(struct dns_forward *f, mono now, uint64_t client,
+                           const struct dns_query *q, struct span msg)
+{
 	struct job *j = mem_new(struct job);
 
-	j->client = client;
-	j->by_tcp = by_tcp;
-	j->q = q;
+	list_init(&j->clients);
+	add_client(f, j, client, q);
+	j->q = *q;
 	j->give_up = mono_after(now, TOTAL_US);
 	buf_add_span(&j->query, msg);
 	list_append(&f->jobs, &j->link);
 	f->n_jobs++;
-	add_targets(f, j, f->config ? dns_config_route_of(f->config, &q.name) : NULL, now);
+	return j;
+}
+
+static const struct dns_route *route_of(const struct dns_forward *f, const struct dns_query *q)
+{
+	static const struct dns_route none;
+	const struct dns_route *r = f->config ? dns_config_route_of(f->config, &q->name) : NULL;
+
+	return r ? r : &none;
+}
+
+int dns_forward_query(struct dns_forward *f, mono now, uint64_t client, bool by_tcp,
+                      struct span msg)
+{
+	struct dns_query q;
+	int r = admit(f, msg, &q);
+
+	if (r < 0 || answer_from_cache(f, now, client, by_tcp, &q) || join(f, client, by_tcp, &q))
+		return r;
+
+	const struct dns_route *route = route_of(f, &q);
+	struct job *j = job_new(f, now, client, &q, msg);
+
+	j->by_tcp = by_tcp;
+	add_targets(f, j, route->upstreams, route->n_upstreams, now);
+	advance(f, j, now);
+	return 0;
+}
+
+int dns_forward_query_of(struct dns_forward *f, mono now, uint64_t client, struct span msg,
+                         const struct dns_upstream *v, size_t n)
+{
+	struct dns_query q;
+	int r = admit(f, msg, &q);
+
+	if (r < 0)
+		return r;
+
+	const struct dns_route *route = route_of(f, &q);
+	struct job *j = job_new(f, now, client, &q, msg);
+
+	j->by_tcp = true;
+	j->apart = true;
+	add_targets(f, j, n ? v : route->upstreams, n ? n : route->n_upstreams, now);
 	advance(f, j, now);
 	return 0;
 }
@@ -433,7 +534,7 @@ void dns_forward_reply(struct dns_forward *f, mono now, uint32_t attempt, struct
 		advance(f, j, now);
 		return;
 	}
-	if (!res.truncated)
+	if (!res.truncated && !j->apart)
 		dns_cache_put(&f->cache, now, &j->q, msg,
 		              res.ttl_s < DNS_CACHE_TTL_MAX_S ? res.ttl_s : DNS_CACHE_TTL_MAX_S);
 	answer(f, j, msg);
@@ -480,6 +581,7 @@ void dns_forward_stats(const struct dns_forward *f, struct dns_forward_stats *re
 {
 	*ret = f->stats;
 	ret->jobs = f->n_jobs;
+	ret->clients = f->n_clients;
 	ret->cached = f->cache.entries.n;
 	ret->cached_bytes = f->cache.bytes;
 }

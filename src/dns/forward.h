@@ -18,6 +18,9 @@
  * the others; 10 s in all. A public resolver known to speak HTTPS is asked so,
  * plain 500 ms later.
  *
+ * The same question by another client joins the one under way. So a loop, an
+ * upstream that asks us again, ends with the first turn, in SERVFAIL.
+ *
  * Ids are drawn anew for each attempt, and an answer counts only with the id
  * and the question of its attempt.
  *
@@ -32,8 +35,9 @@
 #include "dns/config.h"
 
 enum {
-	DNS_FORWARD_JOBS_MAX = 256,   /* queries under way; one more is refused */
-	DNS_FORWARD_QUERY_MAX = 4096, /* bytes of a query */
+	DNS_FORWARD_JOBS_MAX = 256,     /* questions under way; one more is refused */
+	DNS_FORWARD_CLIENTS_MAX = 1024, /* who wait for them */
+	DNS_FORWARD_QUERY_MAX = 4096,   /* bytes of a query */
 	DNS_CACHE_ENTRIES_MAX = 1024,
 	DNS_CACHE_BYTES_MAX = 1 << 20,
 	DNS_CACHE_TTL_MAX_S = 3600,
@@ -79,6 +83,13 @@ void dns_forward_flush(struct dns_forward *f);
  */
 NODISCARD int dns_forward_query(struct dns_forward *f, mono now, uint64_t client, bool by_tcp,
                                 struct span msg);
+/*
+ * A query, as if by TCP, to be asked of these upstreams whatever its name, or
+ * with n = 0 of those of its route; its answer is neither taken from what is
+ * kept nor kept.
+ */
+NODISCARD int dns_forward_query_of(struct dns_forward *f, mono now, uint64_t client,
+                                   struct span msg, const struct dns_upstream *v, size_t n);
 void dns_forward_reply(struct dns_forward *f, mono now, uint32_t attempt, struct span msg);
 void dns_forward_failed(struct dns_forward *f, mono now, uint32_t attempt);
 void dns_forward_timeout(struct dns_forward *f, mono now);
@@ -86,7 +97,7 @@ mono dns_forward_deadline(const struct dns_forward *f);
 bool dns_forward_next(struct dns_forward *f, struct dns_forward_out *out);
 
 struct dns_forward_stats {
-	uint64_t queries, hits, answers, servfail, mismatched, refused_limit;
-	size_t jobs, cached, cached_bytes;
+	uint64_t queries, hits, joined, answers, servfail, mismatched, refused_limit;
+	size_t jobs, clients, cached, cached_bytes;
 };
 void dns_forward_stats(const struct dns_forward *f, struct dns_forward_stats *ret);

@@ -100,6 +100,15 @@ int host_dns_cleanup(const struct host_dns_cfg *cfg)
 	return unlink(cfg->journal) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+void host_dns_file(const char *etc, struct dns_resolv *ret)
+{
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	*ret = (struct dns_resolv){ 0 };
+	if (direct_read(etc ? etc : "/etc", &text) == 0)
+		dns_resolv_parse(buf_span(&text), ret);
+}
+
 static void find_manager(struct host_dns *d)
 {
 	AUTO_FREE char *nss_path = str_fmt("%s/nsswitch.conf", d->etc);

@@ -47,5 +47,8 @@ const struct dns_resolv *host_dns_base(const struct host_dns *d);
  */
 NODISCARD int host_dns_apply(struct host_dns *d, const struct dns_os *want);
 
+/* resolv.conf as it stands in this folder (NULL: "/etc"); empty if there is none. */
+void host_dns_file(const char *etc, struct dns_resolv *ret);
+
 /* For --cleanup. 0 if there is no journal. */
 NODISCARD int host_dns_cleanup(const struct host_dns_cfg *cfg);

@@ -327,6 +327,22 @@ struct dnsd_ask *dnsd_query(struct dnsd *d, struct span msg,
 	return a;
 }
 
+struct dnsd_ask *dnsd_query_of(struct dnsd *d, struct span msg, const struct dns_upstream *v,
+                               size_t n, void (*done)(void *owner, struct span answer), void *owner)
+{
+	struct dnsd_ask *a = ask_new(d);
+
+	a->done = done;
+	a->owner = owner;
+	if (dns_forward_query_of(d->forward, ev_now(d->cfg.ev), a->token, msg, v, n) < 0) {
+		ask_free(a);
+		done(owner, span(NULL, 0));
+		return NULL;
+	}
+	poke(d);
+	return a;
+}
+
 void dnsd_cancel(struct dnsd_ask *a)
 {
 	if (a)
@@ -380,9 +396,6 @@ int dnsd_new(const struct dnsd_cfg *cfg, struct dnsd **ret)
 	struct dns_forward_env env = { .upgrade_https = cfg->tls != NULL };
 	struct dnsd_up_cfg up = { .ev = cfg->ev,
 		                  .tls = cfg->tls,
-		                  .mark = cfg->mark,
-		                  .inside = cfg->inside,
-		                  .ctx = cfg->ctx,
 		                  .reply = on_up_reply,
 		                  .failed = on_up_failed,
 		                  .owner = d };

@@ -5,8 +5,9 @@
  * sockets.
  *
  * The addresses need not be there yet when it starts: the router gives them to
- * the tunnel's interface. Upstream sockets are marked, so they go round the
- * tunnel, but for upstreams inside it.
+ * the tunnel's interface. Upstreams are reached as the host's routes say: behind
+ * a peer through the tunnel, and all of them where all traffic goes through it,
+ * so that names are not told to others than traffic is.
  *
  * Bounded: queries under way (dns/forward.h), TCP connections, idle time, bytes
  * of a query.
@@ -31,9 +32,6 @@ struct dnsd_cfg {
 	struct tls_client *tls; /* for DNS over HTTPS; NULL: plain alone */
 	const struct addr *at;  /* where to listen, UDP and TCP each */
 	size_t n_at;
-	uint32_t mark; /* of upstream sockets; 0: none */
-	/* Is this upstream reached through the tunnel? It is not marked then. Optional. */
-	bool (*inside)(void *ctx, const struct ip *ip);
 	/* All upstreams of a query failed (false), or one answered again (true). Optional. */
 	void (*health)(void *ctx, bool well);
 	void *ctx;
@@ -56,6 +54,13 @@ void dnsd_flush(struct dnsd *d);
 struct dnsd_ask;
 struct dnsd_ask *dnsd_query(struct dnsd *d, struct span msg,
                             void (*done)(void *owner, struct span answer), void *owner);
+/*
+ * The same for a query that is to be asked of these, or (n = 0) of the upstreams
+ * of its route; our own names are not told, and nothing is kept.
+ */
+struct dnsd_ask *dnsd_query_of(struct dnsd *d, struct span msg, const struct dns_upstream *v,
+                               size_t n, void (*done)(void *owner, struct span answer),
+                               void *owner);
 void dnsd_cancel(struct dnsd_ask *a);
 
 void dnsd_stats(const struct dnsd *d, struct dns_forward_stats *ret);

@@ -72,19 +72,6 @@ static void fail_later(struct attempt *a)
 	ev_defer(a->u->cfg.ev, &a->fail);
 }
 
-static uint32_t mark_for(const struct dnsd_up *u, const struct ip *ip)
-{
-	return u->cfg.inside && u->cfg.inside(u->cfg.ctx, ip) ? 0 : u->cfg.mark;
-}
-
-static int prepare(void *arg, int fd, const struct addr *to)
-{
-	const struct dnsd_up *u = arg;
-	uint32_t mark = mark_for(u, &to->ip);
-
-	return mark ? socket_mark(fd, mark) : 0;
-}
-
 /* ---- UDP ------------------------------------------------------------------------ */
 
 static void on_datagram(void *owner, const struct addr *from, struct span bytes)
@@ -101,7 +88,6 @@ static void start_udp(struct attempt *a, struct span msg)
 	static const struct ip any6;
 	struct dgram_cfg cfg = { .ev = a->u->cfg.ev,
 		                 .bind.ip = ip_is4(&a->to.ip) ? ip4(0, 0, 0, 0) : any6,
-		                 .mark = mark_for(a->u, &a->to.ip),
 		                 .recv = on_datagram,
 		                 .owner = a };
 
@@ -159,9 +145,7 @@ static void start_tcp(struct attempt *a)
 		                .addrs = &a->to.ip,
 		                .n_addrs = 1,
 		                .timeout_us = TCP_US,
-		                .stream = &stream,
-		                .prepare = prepare,
-		                .prepare_arg = a->u };
+		                .stream = &stream };
 
 	a->dial = dial_start(&cfg, on_dialed, a);
 }
@@ -256,11 +240,7 @@ struct dnsd_up *dnsd_up_new(const struct dnsd_up_cfg *cfg)
 	list_init(&u->attempts);
 	/* Without threads for look-ups, upstreams that are named are not reached. */
 	(void)!resolver_new(cfg->ev, &resolver, &u->resolver);
-	u->http = (struct http_client){ .ev = cfg->ev,
-		                        .resolver = u->resolver,
-		                        .tls = cfg->tls,
-		                        .prepare = prepare,
-		                        .prepare_arg = u };
+	u->http = (struct http_client){ .ev = cfg->ev, .resolver = u->resolver, .tls = cfg->tls };
 	return u;
 }
 

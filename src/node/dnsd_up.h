@@ -12,9 +12,6 @@ struct dnsd_up;
 struct dnsd_up_cfg {
 	struct ev *ev;
 	struct tls_client *tls;
-	uint32_t mark;
-	bool (*inside)(void *ctx, const struct ip *ip);
-	void *ctx;
 	/* Never called from within dnsd_up_do. */
 	void (*reply)(void *owner, uint32_t attempt, struct span msg);
 	void (*failed)(void *owner, uint32_t attempt);

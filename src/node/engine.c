@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "node/peerapi.h"
 
 enum { PLAN_DELAY_US = 20000 };
 
@@ -83,6 +84,13 @@ static void on_gone(void *ctx)
 	e->live = false;
 }
 
+static void name_pong(struct engine_pong *out, const struct tc_node *node)
+{
+	struct span label = span_first(node->name, span_find(node->name, '.'));
+
+	(void)snprintf(out->node_name, sizeof(out->node_name), "%.*s", SPAN_FMT(label));
+}
+
 static void fill_pong(struct engine *e, const struct engine_ping *p, const struct mesh_pong *in,
                       struct engine_pong *out)
 {
@@ -93,9 +101,7 @@ static void fill_pong(struct engine *e, const struct engine_ping *p, const struc
 	if (peer && peer->node->addresses.n)
 		out->node_ip = peer->node->addresses.v[0].ip;
 	if (peer)
-		(void)snprintf(
-			out->node_name, sizeof(out->node_name), "%.*s",
-			SPAN_FMT(span_first(peer->node->name, span_find(peer->node->name, '.'))));
+		name_pong(out, peer->node);
 	if (in->rtt_us < 0) {
 		(void)snprintf(out->err, sizeof(out->err), "no answer");
 		return;
@@ -191,21 +197,12 @@ static void on_netmon(void *arg, unsigned what)
 		ev_timer_after(e->n->ev, &e->host, PLAN_DELAY_US);
 }
 
-static bool is_inside(void *ctx, const struct ip *ip)
-{
-	struct engine *e = ctx;
-
-	return mesh_route(e->mesh, ip) != NULL;
-}
-
 static void start_names(struct engine *e)
 {
 	struct names_cfg cfg = { .ev = e->n->ev,
 		                 .tls = e->n->tls,
-		                 .mark = e->n->cfg.no_mark ? 0 : MESH_FWMARK,
 		                 .dev = e->n->cfg.tun_name,
 		                 .warden = e->n->cfg.warden,
-		                 .inside = is_inside,
 		                 .ctx = e };
 	int r = names_new(&cfg, &e->names);
 
@@ -227,6 +224,26 @@ static void await_port(struct engine *e)
 	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
 }
 
+/* The addresses are on the interface since the plan was carried out. */
+static void bind_peerapi(struct engine *e)
+{
+	const struct netmap *m = node_map(e->n);
+	struct ip v[PEERAPI_ADDRS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; m && i < m->self->addresses.n && n < ARRAY_LEN(v); i++)
+		if (prefix_is_host(&m->self->addresses.v[i]))
+			v[n++] = m->self->addresses.v[i].ip;
+	if (e->bound && peerapi_bind(e->peerapi, v, n))
+		engine_peerapi_changed(e->n);
+}
+
+void engine_peerapi_changed(struct node *n)
+{
+	engine_self(n->engine);
+	session_report(n->session);
+}
+
 static void on_plan(struct ev_timer *t, mono now)
 {
 	struct engine *e = CONTAINER_OF(t, struct engine, plan);
@@ -234,6 +251,7 @@ static void on_plan(struct ev_timer *t, mono now)
 	(void)now;
 	engine_plan(e);
 	await_port(e);
+	bind_peerapi(e);
 }
 
 /* ---- life ---- */
@@ -289,10 +307,12 @@ static void engine_free(struct engine *e)
 	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
 		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
 
+		peerapi_ping_cancel(e->pings[i].peerapi);
 		if (e->pings[i].token)
 			e->pings[i].done(e->pings[i].arg, &out);
 	}
 	netmon_free(e->mon);
+	peerapi_free(e->peerapi);
 	names_free(e->names);
 	if (e->n->cfg.warden)
 		warden_unroute(e->n->cfg.warden, wants_exit(e->n));
@@ -315,6 +335,7 @@ int engine_start(struct node *n)
 		return r;
 	}
 	start_host(e);
+	e->peerapi = peerapi_new(n);
 	n->engine = e;
 	tell_host(e, false);
 	mesh_control_connected(e->mesh, true);

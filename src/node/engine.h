@@ -18,6 +18,9 @@ struct engine_ping {
 	struct ip ip;
 	int64_t node_id;
 	bool inside; /* TSMP, ICMP: the path is not seen */
+	struct peerapi_ping *peerapi; /* NULL: a ping of the mesh */
+	char url[80];                 /* asked there */
+	struct engine *e;
 	void (*done)(void *arg, const struct engine_pong *pong);
 	void *arg;
 };
@@ -26,6 +29,7 @@ struct engine {
 	struct node *n;
 	struct mesh *mesh;
 	struct netmon *mon;
+	struct peerapi *peerapi;
 	struct names *names; /* NULL until the interface has its addresses */
 	struct host_facts facts;
 	struct ev_timer plan; /* the router's plan is to be made anew */
@@ -45,6 +49,8 @@ struct engine {
 
 /* Everything the map says, told to the mesh; delta NULL: all of it. */
 void engine_map(struct engine *e, const struct netmap_delta *delta);
+/* Our addresses and where the PeerAPI is, told to the mesh. */
+void engine_self(struct engine *e);
 /* Our resolver and the host's, as they should be. */
 void engine_names(struct engine *e);
 /* The host's addresses, routes and firewall as they should be. */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "node/engine.h"
+#include "node/peerapi.h"
 
 /* ---- relays ---- */
 
@@ -295,12 +296,15 @@ static void set_filter(struct engine *e, const struct netmap *m)
 
 /* ---- all of it ---- */
 
-static void set_self(struct engine *e, const struct netmap *m)
+void engine_self(struct engine *e)
 {
+	const struct netmap *m = node_map(e->n);
 	struct ip v[2];
 	size_t n = 0;
 	bool four = false, six = false;
 
+	if (!m)
+		return;
 	for (size_t i = 0; i < m->self->addresses.n; i++) {
 		const struct prefix *p = &m->self->addresses.v[i];
 		bool *have = prefix_is4(p) ? &four : &six;
@@ -309,7 +313,8 @@ static void set_self(struct engine *e, const struct netmap *m)
 			v[n++] = p->ip;
 		*have = true;
 	}
-	mesh_set_self(e->mesh, v, n, 0, 0);
+	mesh_set_self(e->mesh, v, n, peerapi_port(e->peerapi, true),
+	              peerapi_port(e->peerapi, false));
 }
 
 static bool caps_changed(const struct netmap_delta *d)
@@ -329,7 +334,7 @@ void engine_map(struct engine *e, const struct netmap_delta *d)
 	if ((what & NETMAP_DERP) && m->derp_map)
 		set_relays(e, m->derp_map);
 	if (what & NETMAP_SELF)
-		set_self(e, m);
+		engine_self(e);
 	for (size_t i = 0; d && i < d->peers.n; i++)
 		change_peer(e, &d->peers.v[i]);
 	for (struct netmap_peer *p = d ? NULL : netmap_first(m); p; p = netmap_next(m, p))

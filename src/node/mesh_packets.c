@@ -127,6 +127,15 @@ static bool is_our_echo(struct mesh *m, const struct ippkt *ip, struct span pack
 	return data && on_inner_pong(m, data, 0);
 }
 
+/* A peer that asks our PeerAPI: whether it may is decided there, request by request. */
+static bool is_for_peerapi(const struct mesh *m, const struct ippkt *p)
+{
+	bool four = ip_eq(&p->dst, &m->self4), six = ip_eq(&p->dst, &m->self6);
+	uint16_t port = four ? m->peerapi4 : six ? m->peerapi6 : 0;
+
+	return port && p->proto == IPPKT_TCP && ippkt_is_new_tcp(p) && p->dst_port == port;
+}
+
 static enum datapath_verdict hook_in(void *ctx, struct wg_peer *wg, struct span packet)
 {
 	struct mesh *m = ctx;
@@ -145,7 +154,8 @@ static enum datapath_verdict hook_in(void *ctx, struct wg_peer *wg, struct span 
 		return DATAPATH_DROP;
 	if (m->pings.n && is_our_echo(m, &ip, packet))
 		return DATAPATH_TAKEN;
-	if (filter_in(m->filter, m->flows, &ip, trust, mesh_now(m)) != FILTER_ACCEPT) {
+	if (filter_in(m->filter, m->flows, &ip, trust, mesh_now(m)) != FILTER_ACCEPT &&
+	    (trust == FILTER_JAILED || !is_for_peerapi(m, &ip))) {
 		m->drops[MESH_DROP_FILTER_IN]++;
 		return DATAPATH_DROP;
 	}

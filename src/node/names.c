@@ -5,8 +5,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "host/dns.h"
 #include "host/warden.h"
 #include "node/dnsd.h"
+#include "node/peerapi.h"
 
 enum { DNS_PORT = 53, SUFFIX_MAX = DNS_NAME_TEXT_MAX };
 
@@ -138,30 +140,15 @@ static void add_routes(struct dns_config *c, const struct tc_dns_config *dns, bo
 }
 
 /* The exit node's own resolver, by HTTP at its peer API. */
-static bool exit_resolver(const struct tc_node *exit, struct dns_upstream *ret)
+static bool exit_resolver(const struct names_input *in, struct dns_upstream *ret)
 {
-	uint16_t port = 0;
-	bool proxies = false;
-	char url[DNS_URL_MAX], text[IP_TEXT_MAX];
+	char base[PEERAPI_URL_MAX], url[PEERAPI_URL_MAX + 16];
 
-	if (!exit || !exit->hostinfo)
+	if (!in->exit || !peerapi_proxies_dns(in->exit) ||
+	    !peerapi_url_of(in->map->self, in->exit, base))
 		return false;
-	for (size_t i = 0; i < exit->hostinfo->services.n; i++) {
-		const struct tc_service *s = &exit->hostinfo->services.v[i];
-
-		if (span_is(s->proto, "peerapi4"))
-			port = s->port;
-		if (span_is(s->proto, "peerapi-dns-proxy"))
-			proxies = true;
-	}
-	for (size_t i = 0; proxies && port && i < exit->addresses.n; i++) {
-		if (!prefix_is4(&exit->addresses.v[i]))
-			continue;
-		(void)snprintf(url, sizeof(url), "http://%s:%u/dns-query",
-		               ip_text(&exit->addresses.v[i].ip, text), port);
-		return dns_upstream_parse(span_str(url), ret) == 0;
-	}
-	return false;
+	(void)snprintf(url, sizeof(url), "%s/dns-query", base);
+	return dns_upstream_parse(span_str(url), ret) == 0;
 }
 
 static size_t base_resolvers(const struct names_input *in,
@@ -178,13 +165,12 @@ static void add_default(struct dns_config *c, const struct names_input *in,
                         const struct tc_dns_config *dns)
 {
 	static const struct dns_name root = { .n = 1 };
-	struct dns_upstream v[DNS_RESOLVERS_MAX];
-	size_t n = read_resolvers(&dns->resolvers, in->exit != NULL, v);
+	struct dns_upstream v[DNS_RESOLVERS_MAX], out;
+	bool proxied = exit_resolver(in, &out);
+	size_t n = read_resolvers(&dns->resolvers, proxied, v);
 
-	if (n == 0 && exit_resolver(in->exit, &v[0]))
-		n = 1;
-	if (n == 0)
-		n = read_resolvers(&dns->resolvers, false, v);
+	if (n == 0 && proxied)
+		v[n++] = out;
 	if (n == 0 && in->exit)
 		n = read_resolvers(&in->exit->exit_resolvers, false, v);
 	if (n == 0 && in->exit)
@@ -201,11 +187,12 @@ struct dns_config *names_config(const struct names_input *in)
 	const struct tc_dns_config *dns = in->map ? in->map->dns : NULL;
 
 	if (in->map && in->map->self && !in->expired) {
+		struct dns_upstream unused;
 		struct dns_name suffix;
 
 		add_nodes(c, in->map);
 		if (dns && in->corp_dns)
-			add_routes(c, dns, in->exit != NULL);
+			add_routes(c, dns, exit_resolver(in, &unused));
 		if (dns && dns->proxied) {
 			if (dns_name_of(netmap_suffix(in->map), &suffix) == 0 && suffix.labels)
 				add_route(c, &suffix, NULL, 0);
@@ -368,13 +355,6 @@ static void on_dns_health(void *ctx, bool well)
 		n->cfg.health(n->cfg.ctx, "dns-forward-failing", !well);
 }
 
-static bool is_inside(void *ctx, const struct ip *ip)
-{
-	const struct names *n = ctx;
-
-	return n->cfg.inside && n->cfg.inside(n->cfg.ctx, ip);
-}
-
 int names_new(const struct names_cfg *cfg, struct names **ret)
 {
 	struct names *n = mem_new(struct names);
@@ -384,8 +364,6 @@ int names_new(const struct names_cfg *cfg, struct names **ret)
 		                 .tls = cfg->tls,
 		                 .at = at,
 		                 .n_at = ARRAY_LEN(at),
-		                 .mark = cfg->mark,
-		                 .inside = is_inside,
 		                 .health = on_dns_health,
 		                 .ctx = n };
 
@@ -422,6 +400,23 @@ void names_link_changed(struct names *n)
 struct dnsd *names_dnsd(struct names *n)
 {
 	return n->dnsd;
+}
+
+size_t names_host_resolver(const struct names *n, struct dns_upstream *ret)
+{
+	struct dns_resolv file = { 0 };
+	size_t found = 0;
+
+	(void)n;
+	host_dns_file(NULL, &file);
+	if (file.servers.n && !ip_eq(&file.servers.v[0], &names_service4) &&
+	    !ip_eq(&file.servers.v[0], &names_service6)) {
+		*ret = (struct dns_upstream){ .addr = { .ip = file.servers.v[0],
+			                                .port = DNS_PORT } };
+		found = 1;
+	}
+	dns_resolv_done(&file);
+	return found;
 }
 
 const struct dns_os *names_told(const struct names *n)

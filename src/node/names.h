@@ -40,10 +40,8 @@ struct warden;
 struct names_cfg {
 	struct ev *ev;
 	struct tls_client *tls;
-	uint32_t mark;                                  /* of sockets to upstreams */
-	const char *dev;                                /* the tunnel's interface */
-	struct warden *warden;                          /* tells the host; NULL: it is never told */
-	bool (*inside)(void *ctx, const struct ip *ip); /* reached through the tunnel */
+	const char *dev;       /* the tunnel's interface */
+	struct warden *warden; /* tells the host; NULL: it is never told */
 	/* A health code became true or false: "resolv-conf-overwritten", "dns-forward-failing"...
 	 */
 	void (*health)(void *ctx, const char *code, bool bad);
@@ -59,6 +57,11 @@ NODISCARD int names_apply(struct names *n, const struct names_input *in);
 /* The network changed under us: kept answers may be wrong there. */
 void names_link_changed(struct names *n);
 struct dnsd *names_dnsd(struct names *n);
+/*
+ * What the host itself asks, for peers that resolve through it: the first
+ * resolver of its resolv.conf. 0: that is us, or there is none.
+ */
+size_t names_host_resolver(const struct names *n, struct dns_upstream *ret);
 /* For `dns status`: what the host was told, and by whom. NULL: nothing, the host is left alone. */
 const struct dns_os *names_told(const struct names *n);
 const char *names_manager(const struct names *n);

@@ -89,6 +89,8 @@ void engine_apply(struct node *n, const struct netmap_delta *delta);
 /* A relay or a peer is connected. */
 bool engine_is_live(const struct node *n);
 bool engine_has_tun(const struct node *n);
+/* The PeerAPI listens elsewhere: peers and the coordinator must hear of it. */
+void engine_peerapi_changed(struct node *n);
 /* Adds what it knows to our report. */
 void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
 

@@ -20,6 +20,15 @@ enum {
 	RECORDS_MAX = 4096,
 };
 
+const char *dns_rcode_name(unsigned rcode)
+{
+	static const char *const names[] = { "RCodeSuccess",        "RCodeFormatError",
+		                             "RCodeServerFailure",  "RCodeNameError",
+		                             "RCodeNotImplemented", "RCodeRefused" };
+
+	return rcode < ARRAY_LEN(names) ? names[rcode] : "other";
+}
+
 static uint8_t lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
@@ -339,6 +348,21 @@ int dns_query_read(struct span msg, struct dns_query *ret)
 	keep_capitals(msg, ret);
 	read_edns(r, msg, before + additional, ret);
 	return 0;
+}
+
+size_t dns_query_make(uint8_t dst[static DNS_QUERY_MAX], uint16_t id, const struct dns_name *name,
+                      uint16_t type)
+{
+	uint8_t *end = dst + DNS_HEADER + name->n;
+
+	memset(dst, 0, DNS_HEADER);
+	put_be16(dst, id);
+	put_be16(dst + 2, FLAG_RD);
+	put_be16(dst + 4, 1);
+	memcpy(dst + DNS_HEADER, name->wire, name->n);
+	put_be16(end, type);
+	put_be16(end + 2, DNS_CLASS_IN);
+	return (size_t)(end + 4 - dst);
 }
 
 void dns_answer_start(struct dns_answer *a, const struct dns_query *q, uint8_t *dst, size_t cap,

@@ -50,6 +50,9 @@ enum dns_rcode {
 	DNS_REFUSED = 5,
 };
 
+/* As Go's dnsmessage names them: "RCodeNameError". */
+const char *dns_rcode_name(unsigned rcode);
+
 enum { DNS_CLASS_IN = 1 };
 
 struct dns_name {
@@ -105,6 +108,11 @@ struct dns_query {
  *   ERR_VERSION	another opcode: NOTIMP; id and flags are set in ret
  */
 NODISCARD int dns_query_read(struct span msg, struct dns_query *ret);
+
+/* A query that asks for recursion; dst holds DNS_QUERY_MAX bytes. Its length. */
+enum { DNS_QUERY_MAX = DNS_HEADER + DNS_NAME_MAX + 4 };
+size_t dns_query_make(uint8_t dst[static DNS_QUERY_MAX], uint16_t id, const struct dns_name *name,
+                      uint16_t type);
 
 /*
  * An answer, built straight down: start, records, end. Records beyond the

@@ -1,5 +1,6 @@
 #include "protocol/stun.h"
 
+#include "base/crc32.h"
 #include "base/wire.h"
 
 enum {
@@ -18,26 +19,9 @@ enum {
 static const uint8_t magic[4] = { 0x21, 0x12, 0xa4, 0x42 };
 static const char software[] = "tailnode";
 
-/* CRC-32 of Ethernet, four bits at a step: requests are 40 bytes. */
-static uint32_t crc32(const uint8_t *p, size_t n)
-{
-	static const uint32_t step[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-	};
-	uint32_t crc = 0xffffffff;
-
-	for (size_t i = 0; i < n; i++) {
-		crc = step[(crc ^ p[i]) & 15] ^ crc >> 4;
-		crc = step[(crc ^ (uint32_t)p[i] >> 4) & 15] ^ crc >> 4;
-	}
-	return ~crc;
-}
-
 static uint32_t fingerprint(const uint8_t *p, size_t n)
 {
-	return crc32(p, n) ^ 0x5354554e;
+	return crc32_of(p, n) ^ 0x5354554e;
 }
 
 bool stun_is(struct span pkt)

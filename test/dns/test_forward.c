@@ -280,17 +280,88 @@ static void a_name_without_upstream_is_servfail_at_once(void)
 	stop();
 }
 
-static void queries_under_way_are_bounded(void)
+static int ask_number(unsigned i)
 {
 	uint8_t msg[512];
-	size_t n = query(msg, "www.corp.example", 1);
+	char text[32];
 
+	(void)snprintf(text, sizeof(text), "h%u.corp.example", i);
+
+	size_t n = query(msg, text, 1);
+
+	return dns_forward_query(f, (mono){ 0 }, i, false, span(msg, n));
+}
+
+static void queries_under_way_are_bounded(void)
+{
 	start(false);
 	for (unsigned i = 0; i < DNS_FORWARD_JOBS_MAX; i++)
-		CHECK_OK(dns_forward_query(f, (mono){ 0 }, i, false, span(msg, n)));
-	CHECK_EQ(dns_forward_query(f, (mono){ 0 }, 999, false, span(msg, n)), ERR_LIMIT);
+		CHECK_OK(ask_number(i));
+	CHECK_EQ(ask_number(999), ERR_LIMIT);
 	dns_forward_timeout(f, (mono){ 10000000 });
-	CHECK_OK(dns_forward_query(f, (mono){ 0 }, 999, false, span(msg, n)));
+	CHECK_OK(ask_number(999));
+	stop();
+}
+
+static void the_same_question_joins_the_one_under_way(void)
+{
+	struct dns_forward_stats st;
+
+	start(false);
+	ask("www.corp.example", 0, 1, false);
+	CHECK(next(DNS_SEND_UDP));
+
+	uint32_t attempt = last.attempt;
+	size_t n = reply(bytes, DNS_NOERROR, 1);
+
+	/* As an upstream does that asks us again: it waits like any other. */
+	ask("www.corp.example", 1, 2, false);
+	CHECK(!next(DNS_SEND_UDP));
+	/* By another way of asking it is another question. */
+	ask("www.corp.example", 1, 3, true);
+	CHECK(next(DNS_SEND_UDP) && next(DNS_SEND_TCP));
+	dns_forward_reply(f, (mono){ 5000 }, attempt, span(bytes, n));
+	CHECK(next(DNS_ANSWER));
+	CHECK_EQ(last.client, 1);
+	CHECK(next(DNS_ANSWER));
+	CHECK_EQ(last.client, 2);
+	CHECK(!next(DNS_ANSWER));
+	dns_forward_stats(f, &st);
+	CHECK_EQ(st.joined, 1);
+	CHECK_EQ(st.clients, 1);
+	stop();
+}
+
+static void who_wait_are_bounded_too(void)
+{
+	start(false);
+	for (unsigned i = 0; i < DNS_FORWARD_CLIENTS_MAX; i++)
+		ask("www.corp.example", 0, i, false);
+	CHECK_EQ(ask_number(1), ERR_LIMIT);
+	dns_forward_timeout(f, (mono){ 10000000 });
+	CHECK_OK(ask_number(1));
+	stop();
+}
+
+static void what_is_asked_for_a_peer_is_not_kept(void)
+{
+	struct dns_upstream up = { 0 };
+	uint8_t msg[512];
+	size_t n = query(msg, "www.corp.example", 5);
+
+	start(false);
+	CHECK_OK(dns_upstream_parse(SPAN_LIT("198.51.100.1"), &up));
+	CHECK_OK(dns_forward_query_of(f, (mono){ 0 }, 7, span(msg, n), &up, 1));
+	CHECK(next(DNS_SEND_UDP));
+	CHECK_EQ(ip_v4(&last.addr.ip)[0], 198);
+	dns_forward_reply(f, (mono){ 0 }, last.attempt, span(bytes, reply(bytes, DNS_NOERROR, 1)));
+	CHECK(next(DNS_SEND_TCP) && next(DNS_ANSWER));
+	CHECK_EQ(last.client, 7);
+	while (dns_forward_next(f, &last))
+		;
+	ask("www.corp.example", 1, 8, false);
+	CHECK(next(DNS_SEND_UDP));
+	CHECK_EQ(ip_v4(&last.addr.ip)[0], 192);
 	stop();
 }
 
@@ -331,6 +402,9 @@ int main(void)
 	RUN(a_known_public_resolver_is_asked_over_https_first);
 	RUN(a_name_without_upstream_is_servfail_at_once);
 	RUN(queries_under_way_are_bounded);
+	RUN(the_same_question_joins_the_one_under_way);
+	RUN(who_wait_are_bounded_too);
+	RUN(what_is_asked_for_a_peer_is_not_kept);
 	RUN(the_cache_is_bounded_and_drops_the_oldest);
 	return check_done();
 }

@@ -18,7 +18,7 @@ ETC = ['passwd', 'group', 'hosts', 'nsswitch.conf', 'ssl', 'ca-certificates', 'p
 
 
 class DnsLab(Lab):
-    def __init__(self, name, nodes, dns, caps=None, upstreams=(), exits=False):
+    def __init__(self, name, nodes, dns, caps=None, upstreams=(), exits=False, resolv=None):
         """nodes: { name: 'ours' or 'stock' }; upstreams: addresses of the scripted server."""
         super().__init__(name)
         self.dir = tempfile.mkdtemp(prefix=f'fl-{name}-')
@@ -33,7 +33,7 @@ class DnsLab(Lab):
             self.veth(self.hub, f'w{i}', [], self.ns[who], 'eth0', [f'10.88.0.{20 + i}/24'])
             self.ip(self.hub, 'link', 'set', f'w{i}', 'master', 'br0')
             self.ip(self.ns[who], 'route', 'add', 'default', 'via', HUB)
-            self.make_etc(who)
+            self.make_etc(who, f"nameserver {(resolv or {}).get(who, '10.88.0.2')}\n")
         self.services(dns, caps or {}, exits)
         if upstreams:
             self.stub(*upstreams)
@@ -49,7 +49,7 @@ class DnsLab(Lab):
 
     # ---- /etc ----
 
-    def make_etc(self, who, resolv='nameserver 10.88.0.2\n'):
+    def make_etc(self, who, resolv):
         os.makedirs(self.path(who, 'etc'))
         for name in ETC:
             if os.path.exists(f'/etc/{name}'):

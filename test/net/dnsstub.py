@@ -204,4 +204,5 @@ async def main():
     await asyncio.Event().wait()
 
 
-asyncio.run(main())
+if __name__ == '__main__':
+    asyncio.run(main())
