@@ -137,6 +137,25 @@ static int users_rename(struct op *o)
 	return r;
 }
 
+static int users_role(struct op *o)
+{
+	AUTO_FREE char *role = span_dup(arg_text(o, "role"));
+	enum pol_role known;
+	uint64_t id = 0;
+	int r = one_user(o, &id);
+
+	if (r < 0)
+		return r;
+	if (*role && !pol_role_parse(span_str(role), &known))
+		return refuse(o, ERR_MALFORMED,
+		              "no such role: owner, admin, network-admin, "
+		              "it-admin, billing-admin, auditor, member");
+	r = state_user_set_role(o->st, id, role, o->now, o->actor);
+	if (r >= 0)
+		admin_put_user(&o->w, state_user(o->st, id));
+	return r;
+}
+
 static void put_empty(struct op *o)
 {
 	js_wr_open(&o->w, JS_OBJECT);
@@ -402,6 +421,25 @@ static int nodes_approve(struct op *o)
 	return answer_node(o, id, state_node_authorize(o->st, id, o->now, o->actor));
 }
 
+/* One attribute, or its end. */
+static int nodes_attribute(struct op *o)
+{
+	uint64_t id = arg_id(o, "id");
+	struct js update = { .kind = JS_OBJECT, .n = 1 }, one = { .kind = JS_STRING };
+	wall expiry;
+	int r = arg_time(o, "expiry", &expiry);
+
+	if (r < 0)
+		return r;
+	one.key = arg_text(o, "name");
+	one.text = arg_text(o, "value");
+	if (!js_get(o->args, "value"))
+		one.kind = JS_NULL;
+	update.first = &one;
+	return answer_node(
+		o, id, state_node_set_attrs(o->st, id, &update, expiry, o->now, o->actor, &o->why));
+}
+
 static int nodes_backfill(struct op *o)
 {
 	struct texts lines = { 0 };
@@ -562,6 +600,7 @@ static const struct {
 	{ "users.list", users_list },
 	{ "users.rename", users_rename },
 	{ "users.delete", users_delete },
+	{ "users.role", users_role },
 	{ "preauthkeys.create", keys_create },
 	{ "preauthkeys.list", keys_list },
 	{ "preauthkeys.expire", keys_expire },
@@ -578,6 +617,7 @@ static const struct {
 	{ "nodes.tag", nodes_tag },
 	{ "nodes.approve-routes", nodes_approve_routes },
 	{ "nodes.approve", nodes_approve },
+	{ "nodes.attribute", nodes_attribute },
 	{ "nodes.backfillips", nodes_backfill },
 	{ "auth.approve", auth_approve },
 	{ "auth.reject", auth_reject },

@@ -13,6 +13,8 @@
 
 /* POST /admin/{op} */
 void admin_call(struct coord_call *c);
+/* POST /admin/nodes.ask {id, path, method, body}: what the node answers. admin_ask.c */
+void admin_ask(struct coord_call *c);
 
 /* admin_json.c: records in 0.29's shape. */
 void admin_put_user(struct js_wr *w, const struct user *u);

@@ -70,6 +70,25 @@ static const struct cmd_flag node_routes[] = {
 	{ "routes",     'r', FLAG_LIST,   "routes", NULL, "the routes, in place of those before" },
 	{ 0 },
 };
+static const struct cmd_flag node_attribute[] = {
+	{ "identifier", 'i', FLAG_NUMBER, "id",     NULL, "node's id" },
+	{ "name",       'n', FLAG_TEXT,   "name",   NULL, "custom:NAME" },
+	{ "value",      0,   FLAG_TEXT,   "value",  NULL, "its value; without one it is taken away" },
+	{ "expiry",     'e', FLAG_TEXT,   "expiry", NULL, "when it ends (RFC 3339)" },
+	{ 0 },
+};
+static const struct cmd_flag node_ask[] = {
+	{ "identifier", 'i', FLAG_NUMBER, "id",     NULL, "node's id" },
+	{ "method",     0,   FLAG_TEXT,   "method", NULL, "GET, or POST with --data, unless given" },
+	{ "data",       0,   FLAG_TEXT,   "body",   NULL, "what to send" },
+	{ 0 },
+};
+static const struct cmd_flag user_role[] = {
+	{ "identifier", 'i', FLAG_NUMBER, "id",   NULL, "user's id" },
+	{ "name",       'n', FLAG_TEXT,   "name", NULL, "user's name" },
+	{ "role",       'r', FLAG_TEXT,   "role", NULL, "owner, admin, network-admin, it-admin, billing-admin, auditor, member" },
+	{ 0 },
+};
 static const struct cmd_flag audit_flags[] = {
 	{ "limit",  'l', FLAG_NUMBER, "limit",  NULL, "how many entries" },
 	{ "before", 0,   FLAG_NUMBER, "before", NULL, "older than this entry" },
@@ -103,6 +122,7 @@ static const struct cmd_column route_columns[] = {
 	{ "Available", "available_routes" }, { "Serving (Primary)", "subnet_routes" }, { 0 },
 };
 static const struct cmd_column key_member[] = { { "Key", "key" }, { 0 } };
+static const struct cmd_column answer_member[] = { { "Answer", "body" }, { 0 } };
 static const struct cmd_column policy_member[] = { { "Policy", "policy" }, { 0 } };
 static const struct cmd_column audit_columns[] = {
 	{ "ID", "id" }, { "Time", "at" }, { "Actor", "actor" }, { "Action", "action" }, { "Target", "target" }, { 0 },
@@ -128,6 +148,7 @@ const struct cmd cmd_table[] = {
 	{ USERS, "list", LIST, "users.list", NULL, user_which, user_columns, SHAPE_TABLE, NULL, "List users", NULL },
 	{ USERS, "rename", "mv", "users.rename", NULL, user_which, user_columns, SHAPE_DONE, "User renamed", "Rename a user", NULL },
 	{ USERS, "destroy", "delete", "users.delete", NULL, user_which, NULL, SHAPE_DONE, "User destroyed", "Delete a user without nodes", NULL },
+	{ USERS, "role", "", "users.role", NULL, user_role, NULL, SHAPE_DONE, "Role set", "Give a user a role that the policy knows (autogroup:ROLE)", NULL },
 	{ NODES, "list", LIST, "nodes.list", NULL, node_list, node_columns, SHAPE_TABLE, NULL, "List nodes", NULL },
 	{ NODES, "list-routes", "lsr routes", "nodes.list", NULL, node_which, route_columns, SHAPE_TABLE, NULL, "List routes of nodes", NULL },
 	{ NODES, "register", "", "nodes.register", NULL, node_register, node_columns, SHAPE_DONE, "Node registered", "Let a waiting node in", NULL },
@@ -137,6 +158,8 @@ const struct cmd cmd_table[] = {
 	{ NODES, "delete", "del", "nodes.delete", NULL, node_which, NULL, SHAPE_DONE, "Node deleted", "Delete a node", NULL },
 	{ NODES, "tag", "tags t", "nodes.tag", NULL, node_tag, node_columns, SHAPE_DONE, "Node updated", "Set a node's tags", NULL },
 	{ NODES, "approve-routes", "", "nodes.approve-routes", NULL, node_routes, route_columns, SHAPE_DONE, "Node updated", "Approve a node's routes", NULL },
+	{ NODES, "attribute", "", "nodes.attribute", NULL, node_attribute, NULL, SHAPE_DONE, "Attribute set", "Set an attribute for the policy's postures", NULL },
+	{ NODES, "ask", "", "nodes.ask", "path", node_ask, answer_member, SHAPE_MEMBER, NULL, "ask PATH: ask a node, such as /debug/health", NULL },
 	{ NODES, "backfillips", "", "nodes.backfillips", NULL, no_flags, NULL, SHAPE_DONE, "Node IPs backfilled successfully", "Give missing addresses", NULL },
 	{ "auth", "", "register", "", "nodes.register", NULL, node_register, node_columns, SHAPE_DONE, "Node registered", "Let a waiting node in", NULL },
 	{ "auth", "", "approve", "", "auth.approve", NULL, node_register, NULL, SHAPE_DONE, "Auth request approved", "Let an SSH session that is checked go on", NULL },

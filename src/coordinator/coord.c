@@ -10,15 +10,20 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "coordinator/c2n.h"
 #include "coordinator/derpmap.h"
 #include "coordinator/dnsmap.h"
 #include "coordinator/embed.h"
 #include "coordinator/front.h"
+#include "coordinator/idtoken.h"
 #include "coordinator/import.h"
 #include "coordinator/logins.h"
+#include "coordinator/node_rpc.h"
 #include "coordinator/noise_link.h"
+#include "coordinator/outbound.h"
 #include "coordinator/probe.h"
 #include "coordinator/routes_net.h"
+#include "coordinator/setdns.h"
 #include "coordinator/site_cert.h"
 #include "coordinator/sshcheck.h"
 #include "coordinator/streams.h"
@@ -429,6 +434,10 @@ static int start(struct coord *co)
 		r = open_state(co);
 	if (r >= 0)
 		r = site_cert_new(co->ev, co->cfg, &co->cert);
+	if (r >= 0)
+		r = outbound_new(co->ev, &co->outbound);
+	if (r >= 0)
+		r = idtoken_new(co, &co->idtoken);
 	if (r < 0)
 		return r;
 	machine_priv_public(&co->noise_key, &co->noise_pub);
@@ -441,6 +450,8 @@ static int start(struct coord *co)
 	co->streams = streams_new(co);
 	co->logins = logins_new(co);
 	co->sshchecks = sshchecks_new(co);
+	co->rpc = node_rpc_new();
+	co->c2n = c2n_new(co);
 	co->probe = probe_new(co);
 	read_trusted(co);
 	make_doors(co);
@@ -476,6 +487,7 @@ int coord_new(struct ev *ev, struct config *cfg, struct coord **ret)
 		.taildrop = cfg->taildrop,
 		.auto_update = cfg->auto_update,
 		.logtail = cfg->logtail,
+		.certificates = setdns_offered(cfg),
 	};
 	r = start(co);
 	if (r < 0)
@@ -490,6 +502,7 @@ void coord_free(struct coord *co)
 		return;
 	if (co->st && state_flush(co->st) < 0)
 		log_warn("what nodes reported last was not written");
+	c2n_free(co->c2n);
 	probe_free(co->probe);
 	streams_free(co->streams);
 	logins_free(co->logins);
@@ -501,6 +514,9 @@ void coord_free(struct coord *co)
 	free(co->doors);
 	front_free(co->front);
 	embed_free(co->embed);
+	node_rpc_free(co->rpc);
+	idtoken_free(co->idtoken);
+	outbound_free(co->outbound);
 	ev_timer_stop(co->ev, &co->tick);
 	ev_timer_stop(co->ev, &co->flush);
 	if (co->signals.io.active)

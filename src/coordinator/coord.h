@@ -49,6 +49,10 @@ struct coord_route {
 struct login;
 struct logins;
 struct sshchecks;
+struct outbound;
+struct c2n;
+struct idtoken;
+struct node_rpc;
 struct streams;
 struct front;
 struct site_cert;
@@ -69,6 +73,10 @@ struct coord {
 	struct site_cert *cert;   /* NULL: no TLS */
 	struct logins *logins;
 	struct sshchecks *sshchecks;
+	struct outbound *outbound; /* requests to other servers */
+	struct idtoken *idtoken;
+	struct c2n *c2n; /* requests to nodes */
+	struct node_rpc *rpc;
 	struct streams *streams;
 	struct probe *probe;
 	struct embed *embed;    /* the relay; NULL: none */

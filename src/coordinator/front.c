@@ -8,18 +8,15 @@
 #include "coordinator/api.h"
 #include "coordinator/logins.h"
 #include "coordinator/oidc/web.h"
+#include "coordinator/outbound.h"
 #include "coordinator/secret.h"
 #include "coordinator/sshcheck.h"
-#include "platform/resolve.h"
 
 enum { SECRET_FILE_MAX = 4096 };
 
 struct front {
 	struct coord *co;
 	struct api_env api;
-	struct resolver *resolver;
-	struct tls_client *tls;
-	struct http_client http;
 	struct oidc_cfg cfg;
 	struct oidc_client *oidc; /* NULL: administrators let devices in */
 	struct web *web;
@@ -220,15 +217,10 @@ static int start_oidc(struct front *f)
 	struct coord *co = f->co;
 	int r = read_secret(f);
 
-	if (r >= 0)
-		r = resolver_new(co->ev, NULL, &f->resolver);
-	if (r >= 0)
-		r = tls_client_new(NULL, &f->tls);
 	if (r < 0)
 		return r;
 	set_oidc(f);
-	f->http = (struct http_client){ .ev = co->ev, .resolver = f->resolver, .tls = f->tls };
-	f->oidc = oidc_client_new(co->ev, &f->http, &co->rand, &f->cfg);
+	f->oidc = oidc_client_new(co->ev, outbound_http(co->outbound), &co->rand, &f->cfg);
 	return 0;
 }
 
@@ -268,8 +260,6 @@ void front_free(struct front *f)
 		return;
 	web_free(f->web);
 	oidc_client_free(f->oidc);
-	resolver_free(f->resolver);
-	tls_client_unref(f->tls);
 	if (f->secret)
 		explicit_bzero(f->secret, strlen(f->secret));
 	free(f->secret);

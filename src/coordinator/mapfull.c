@@ -158,8 +158,12 @@ static void put_own_part(struct mapsess *s, const struct map_world *w, const str
 	buf_fmt(out, ",\"CollectServices\":false,\"ControlTime\":\"%s\"", wall_text(w->now, time));
 	if (!w->settings->logtail)
 		buf_add_str(out, ",\"Debug\":{\"DisableLogTail\":true}");
-	if (h->dns)
-		buf_fmt(out, ",\"DNSConfig\":%s", h->dns);
+	if (h->dns) {
+		buf_add_str(out, ",\"DNSConfig\":");
+		at = out->n;
+		mapdns_put(h, w, n, out);
+		s->dns_sum = sum_of(span(out->p + at, out->n - at));
+	}
 	put_judged(s, w, n, out);
 	put_profiles(w, i, n, out);
 }

@@ -70,6 +70,7 @@ void maphub_set_dns(struct maphub *h, struct span dns)
 	if (h->dns && span_is(dns, h->dns))
 		return;
 	set_text(&h->dns, dns);
+	h->dns_is_own = mapdns_is_own(dns) || h->settings->certificates;
 	h->dns_version++;
 }
 
@@ -115,8 +116,10 @@ void maphub_changed(struct maphub *h, const struct change *c)
 {
 	if (c->kind == CHANGE_POLICY)
 		visibility_rebuild(h->vis);
-	else if (c->kind == CHANGE_NODE && (c->what & NODE_CLASSIFYING))
+	else if (c->kind == CHANGE_NODE && (c->what & NODE_JUDGED))
 		visibility_node(h->vis, c->id);
+	else if (c->kind == CHANGE_USER)
+		visibility_user(h->vis, c->id);
 }
 
 struct piece *maphub_keepalive(struct maphub *h, enum piece_form form)
@@ -149,13 +152,23 @@ struct mapsess *mapsess_new(struct maphub *h, uint64_t node, enum piece_form for
 	return s;
 }
 
+static void drop_ping(struct mapsess *s)
+{
+	struct ping *p = s->pings;
+
+	s->pings = p->next;
+	free(p->json);
+	free(p);
+}
+
 void mapsess_free(struct mapsess *s)
 {
 	if (!s)
 		return;
 	list_remove(&s->link);
 	view_unref(s->view);
-	free(s->ping);
+	while (s->pings)
+		drop_ping(s);
 	free(s);
 }
 
@@ -166,7 +179,12 @@ uint64_t mapsess_node(const struct mapsess *s)
 
 void mapsess_ping(struct mapsess *s, struct span ping_request)
 {
-	set_text(&s->ping, ping_request);
+	struct ping **at = &s->pings;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = mem_new(struct ping);
+	(*at)->json = span_dup(ping_request);
 }
 
 static uint64_t sum_of(struct span s)
@@ -232,6 +250,16 @@ static void put_self(struct mapsess *s, const struct map_world *w, const struct 
 	buf_done(&text);
 }
 
+static void put_dns(struct mapsess *s, const struct map_world *w, const struct node *n,
+                    struct buf *out)
+{
+	struct buf text = { 0 };
+
+	mapdns_put(s->hub, w, n, &text);
+	if_differs(out, "DNSConfig", &text, &s->dns_sum);
+	buf_done(&text);
+}
+
 /* Whether the policy may say something else of this node than what was sent. */
 static bool judged_anew(struct mapsess *s, const struct judge *j, const struct node *n)
 {
@@ -246,22 +274,23 @@ static int next_own(struct mapsess *s, const struct node *n, wall now, struct ma
 {
 	struct maphub *h = s->hub;
 	struct map_world w = maphub_world(h, now);
-	bool judged = judged_anew(s, w.judge, n);
+	bool judged = judged_anew(s, w.judge, n), news = judged || s->self_dirty;
 	struct buf out = { 0 };
 
-	if (judged || s->self_dirty)
+	if (news)
 		put_self(s, &w, n, &out);
 	if (judged)
 		put_judged(s, &w, n, &out);
-	if (s->dns_version != h->dns_version && h->dns)
-		member(&out, "DNSConfig", span_str(h->dns));
+	if (h->dns && (s->dns_version != h->dns_version || (news && h->dns_is_own)))
+		put_dns(s, &w, n, &out);
 	if (s->derp_version != h->derp_version)
 		member(&out, "DERPMap", span_str(h->derp));
 	s->dns_version = h->dns_version;
 	s->derp_version = h->derp_version;
-	if (s->ping)
-		member(&out, "PingRequest", span_str(s->ping));
-	set_text(&s->ping, (struct span){ 0 });
+	if (s->pings) {
+		member(&out, "PingRequest", span_str(s->pings->json));
+		drop_ping(s);
+	}
 	if (!out.n)
 		return 0;
 	buf_add_str(&out, "}");

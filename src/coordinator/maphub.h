@@ -53,7 +53,7 @@ void mapsess_free(struct mapsess *s);
  *   ERR_UNKNOWN	the node is gone: end the stream
  */
 NODISCARD int mapsess_next(struct mapsess *s, wall now, struct mapmsg *ret);
-/* One more thing to say with the next message: a PingRequest object. Copied. */
+/* One more thing to say, with a message of its own: a PingRequest object. Copied. */
 void mapsess_ping(struct mapsess *s, struct span ping_request);
 uint64_t mapsess_node(const struct mapsess *s);
 

@@ -51,6 +51,7 @@ struct maphub {
 	struct link sessions;
 
 	char *derp, *dns; /* JSON */
+	bool dns_is_own;  /* each node is told its own */
 	uint64_t derp_version, dns_version;
 	struct piece *derp_piece[PIECE_FORMS]; /* {"DERPMap":... */
 	struct piece *end_piece[PIECE_FORMS];  /* ]} */
@@ -62,6 +63,12 @@ struct maphub {
 	struct maphub_count count;
 };
 
+/* A PingRequest. */
+struct ping {
+	struct ping *next;
+	char *json;
+};
+
 struct mapsess {
 	struct link link;
 	struct maphub *hub;
@@ -71,8 +78,8 @@ struct mapsess {
 	struct view *view;
 	uint64_t seq;
 	uint64_t derp_version, dns_version, stamp;
-	uint64_t filter_sum, ssh_sum, attr_sum;
-	char *ping;
+	uint64_t filter_sum, ssh_sum, attr_sum, dns_sum;
+	struct ping *pings; /* to be said, the oldest first */
 };
 
 struct map_world maphub_world(const struct maphub *h, wall now);
@@ -82,6 +89,12 @@ struct class_cache *maphub_cache(struct maphub *h, struct class *c);
 /* mapfull.c */
 int mapfull_build(struct mapsess *s, const struct node *n, wall now, struct mapmsg *ret);
 void image_unref(struct image *i);
+
+/* mapdns.c */
+bool mapdns_is_own(struct span dns);
+/* DNSConfig as this node is told it. */
+void mapdns_put(const struct maphub *h, const struct map_world *w, const struct node *n,
+                struct buf *out);
 
 /* mapdelta.c */
 const struct merged *mapdelta_merged(struct maphub *h, uint64_t from);

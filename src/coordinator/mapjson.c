@@ -201,6 +201,8 @@ static void put_self_caps(struct js_wr *w, const struct map_world *world, const 
 	js_wr_open(w, JS_OBJECT);
 	kv_present(w, "https://tailscale.com/cap/is-admin");
 	kv_present(w, "https://tailscale.com/cap/ssh");
+	if (s->certificates)
+		kv_present(w, "https");
 	if (s->taildrop)
 		kv_present(w, "https://tailscale.com/cap/file-sharing");
 	js_wr_key(w, "default-auto-update");

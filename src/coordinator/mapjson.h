@@ -13,6 +13,7 @@ struct map_settings {
 	const char *base_domain; /* "" for none */
 	const char *domain;      /* shown as the tailnet's name */
 	bool taildrop, auto_update, logtail;
+	bool certificates; /* nodes may have some: by set-dns */
 };
 
 struct map_world {

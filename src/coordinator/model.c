@@ -210,6 +210,7 @@ struct user *user_new(void)
 	u->provider = str_dup("");
 	u->provider_id = str_dup("");
 	u->picture_url = str_dup("");
+	u->role = str_dup("");
 	return u;
 }
 
@@ -224,6 +225,7 @@ struct user *user_clone(const struct user *u)
 	c->provider = str_dup(u->provider);
 	c->provider_id = str_dup(u->provider_id);
 	c->picture_url = str_dup(u->picture_url);
+	c->role = str_dup(u->role);
 	texts_copy(&c->groups, &u->groups);
 	return c;
 }
@@ -238,6 +240,7 @@ void user_free(struct user *u)
 	free(u->provider);
 	free(u->provider_id);
 	free(u->picture_url);
+	free(u->role);
 	texts_done(&u->groups);
 	free(u);
 }
@@ -299,6 +302,7 @@ struct node *node_clone(const struct node *n)
 	c->given_name = str_dup(n->given_name);
 	c->hostinfo = str_dup(n->hostinfo);
 	c->netinfo = str_dup(n->netinfo);
+	c->attrs = str_dup(n->attrs);
 	c->os = str_dup(n->os);
 	texts_copy(&c->tags, &n->tags);
 	texts_copy(&c->request_tags, &n->request_tags);
@@ -324,6 +328,7 @@ void node_unref(struct node *n)
 	free(n->given_name);
 	free(n->hostinfo);
 	free(n->netinfo);
+	free(n->attrs);
 	free(n->os);
 	texts_done(&n->tags);
 	texts_done(&n->request_tags);

@@ -81,6 +81,7 @@ struct user {
 	char *provider_id; /* issuer/subject; empty for local users */
 	char *picture_url;
 	struct texts groups; /* as the identity provider named them at the last login */
+	char *role;          /* of POL_ROLES; "": a member */
 	wall created;
 	unsigned nodes; /* how many it owns; the state counts */
 };
@@ -130,6 +131,8 @@ struct node {
 	wall created, last_seen;
 	wall expiry; /* of the key; 0: never */
 	struct prefixes approved;
+	char *attrs;      /* attributes.h; NULL: none */
+	wall attrs_until; /* when the first of them ends; 0: none does */
 
 	/* What the node reports of itself. */
 	unsigned capver;

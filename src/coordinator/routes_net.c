@@ -5,10 +5,13 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "coordinator/admin.h"
+#include "coordinator/c2n.h"
 #include "coordinator/embed.h"
 #include "coordinator/front.h"
+#include "coordinator/idtoken.h"
 #include "coordinator/logins.h"
 #include "coordinator/metrics.h"
+#include "coordinator/node_rpc.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/probe.h"
 #include "coordinator/secret.h"
@@ -107,6 +110,8 @@ const struct coord_route routes_net[] = {
 	{ { "GET", "/auth/{auth_id}" }, front_register },
 	{ { "POST", "/register/confirm/{auth_id}" }, front_confirm },
 	{ { "GET", "/oidc/callback" }, front_callback },
+	{ { "GET", "/.well-known/openid-configuration" }, idtoken_discovery },
+	{ { "GET", "/.well-known/jwks.json" }, idtoken_jwks },
 	{ { "GET", "/apple" }, front_clients },
 	{ { "GET", "/windows" }, front_clients },
 	{ { "*", "/api/v1/{rest...}" }, front_api },
@@ -161,20 +166,32 @@ static void get_whoami(struct coord_call *c)
 	                 noise_link_version(c->link));
 }
 
-static void accepted(struct coord_call *c, struct span body)
+/* One route each: the body is read, then node_rpc.h. */
+#define WITH_BODY(name)                               \
+	static void name##_read(struct coord_call *c) \
+	{                                             \
+		with_body(c, name);                   \
+	}
+WITH_BODY(node_rpc_set_dns)
+WITH_BODY(node_rpc_id_token)
+WITH_BODY(node_rpc_attributes)
+WITH_BODY(node_rpc_health)
+WITH_BODY(node_rpc_audit)
+WITH_BODY(node_rpc_feature)
+
+static void no_tailnet_lock(struct coord_call *c)
 {
-	(void)body;
-	http_answer(c->req, 200, NULL, (struct span){ 0 });
+	http_answer_text(c->req, 404, "this server does not offer tailnet lock");
 }
 
-static void post_accepted(struct coord_call *c)
+static void no_web_client(struct coord_call *c)
 {
-	with_body(c, accepted);
+	http_answer_text(c->req, 404, "this server does not log people in to a node's web page");
 }
 
 static void not_offered(struct coord_call *c)
 {
-	http_answer_text(c->req, 501, "this server does not offer that");
+	http_answer_text(c->req, 404, "this server does not offer that");
 }
 
 const struct coord_route routes_noise[] = {
@@ -182,8 +199,15 @@ const struct coord_route routes_noise[] = {
 	{ { "POST", "/machine/map" }, post_map },
 	{ { "GET", "/machine/whoami" }, get_whoami },
 	{ { "GET", "/machine/ssh/action/{src}/to/{dst}" }, sshchecks_action },
-	{ { "POST", "/machine/update-health" }, post_accepted },
-	{ { "POST", "/machine/audit-log" }, post_accepted },
+	{ { "POST", "/machine/c2n/{id}" }, c2n_answered },
+	{ { "POST", "/machine/set-dns" }, node_rpc_set_dns_read },
+	{ { "POST", "/machine/id-token" }, node_rpc_id_token_read },
+	{ { "PATCH", "/machine/set-device-attr" }, node_rpc_attributes_read },
+	{ { "POST", "/machine/update-health" }, node_rpc_health_read },
+	{ { "POST", "/machine/audit-log" }, node_rpc_audit_read },
+	{ { "POST", "/machine/feature/query" }, node_rpc_feature_read },
+	{ { "*", "/machine/tka/{rest...}" }, no_tailnet_lock },
+	{ { "*", "/machine/webclient/{rest...}" }, no_web_client },
 	{ { "*", "/machine/{rest...}" }, not_offered },
 };
 const size_t routes_noise_n = ARRAY_LEN(routes_noise);
@@ -191,9 +215,8 @@ const size_t routes_noise_n = ARRAY_LEN(routes_noise);
 /* ---- for administrators, on the Unix socket ---- */
 
 const struct coord_route routes_local[] = {
-	{ { "*", "/api/v1/{rest...}" }, front_api },
-	{ { "GET", "/health" }, get_health },
-	{ { "GET", "/version" }, get_version },
+	{ { "*", "/api/v1/{rest...}" }, front_api }, { { "GET", "/health" }, get_health },
+	{ { "GET", "/version" }, get_version },      { { "POST", "/admin/nodes.ask" }, admin_ask },
 	{ { "POST", "/admin/{op}" }, admin_call },
 };
 const size_t routes_local_n = ARRAY_LEN(routes_local);

@@ -16,6 +16,7 @@
  * Threads	that of the loop.
  */
 #include "base/fault.h"
+#include "base/json.h"
 #include "base/own.h"
 #include "base/rand.h"
 #include "coordinator/ipam.h"
@@ -55,11 +56,14 @@ enum node_change {
 	NODE_OWNER = 1 << 11,  /* user or tags: who sees it may change */
 	NODE_AUTHORIZED = 1 << 12,
 	NODE_CAPVER = 1 << 13,
+	NODE_ATTRS = 1 << 14, /* postures may hold, or not any more */
 	/* What a patch can say; everything else needs the whole node. */
 	NODE_PATCHABLE = NODE_KEY | NODE_DISCO | NODE_ENDPOINTS | NODE_HOME_DERP | NODE_ONLINE |
 	                 NODE_EXPIRY | NODE_CAPVER,
 	/* What the policy looks at. */
 	NODE_CLASSIFYING = NODE_ADDED | NODE_REMOVED | NODE_OWNER | NODE_ROUTES | NODE_AUTHORIZED,
+	/* The same, and what its postures and elections look at. */
+	NODE_JUDGED = NODE_CLASSIFYING | NODE_ONLINE | NODE_HOSTINFO | NODE_ATTRS,
 };
 
 struct change {
@@ -173,6 +177,9 @@ NODISCARD int state_user_login(struct state *st, const struct user_spec *spec, w
                                const struct user **ret);
 NODISCARD int state_user_rename(struct state *st, uint64_t id, struct span name, wall now,
                                 const char *actor, struct fault *reterr);
+/* One of POL_ROLES, or "". */
+NODISCARD int state_user_set_role(struct state *st, uint64_t id, const char *role, wall now,
+                                  const char *actor);
 /* ERR_BADSTATE while it owns nodes. Its pre-auth keys go with it. */
 NODISCARD int state_user_delete(struct state *st, uint64_t id, wall now, const char *actor,
                                 struct fault *reterr);
@@ -250,6 +257,9 @@ NODISCARD int state_node_approve_routes(struct state *st, uint64_t id,
 NODISCARD int state_node_expire(struct state *st, uint64_t id, wall at, wall now,
                                 const char *actor);
 NODISCARD int state_node_authorize(struct state *st, uint64_t id, wall now, const char *actor);
+/* Attributes that the policy's postures ask for: attributes.h. expiry 0: none. */
+NODISCARD int state_node_set_attrs(struct state *st, uint64_t id, const struct js *update,
+                                   wall expiry, wall now, const char *actor, struct fault *reterr);
 NODISCARD int state_node_move(struct state *st, uint64_t id, uint64_t user_id, wall now,
                               const char *actor);
 NODISCARD int state_node_delete(struct state *st, uint64_t id, wall now, const char *actor);
@@ -258,6 +268,9 @@ NODISCARD int state_backfill_ips(struct state *st, wall now, const char *actor, 
 
 /* ---- commands: the rest ---- */
 
+/* An entry of the audit log that changes no record: what a node says it did. details: JSON. */
+NODISCARD int state_note(struct state *st, const char *actor, const char *action,
+                         const char *target, const char *details, wall now);
 /* Keeps the text; whoever compiles it calls this after it was accepted. */
 NODISCARD int state_policy_save(struct state *st, struct span text, wall now, const char *actor);
 /* Routes that are advertised, and approved by the policy as it is now. */

@@ -210,6 +210,25 @@ static void command_done(struct command *c)
 	free(c->before);
 }
 
+int state_note(struct state *st, const char *actor, const char *action, const char *target,
+               const char *details, wall now)
+{
+	struct store *s = st->store;
+	struct audit_entry e = {
+		.at = now, .actor = actor, .action = action, .target = target, .after = details
+	};
+	int r = s->ops->begin(s);
+
+	if (r < 0)
+		return r;
+	r = s->ops->add_audit(s, &e);
+	if (r >= 0)
+		r = s->ops->commit(s);
+	if (r < 0)
+		s->ops->rollback(s);
+	return r;
+}
+
 int state_apply(struct state *st, struct command *c)
 {
 	int r = write_all(st, c);

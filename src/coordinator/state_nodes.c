@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "coordinator/attributes.h"
 #include "coordinator/hostinfo.h"
 #include "coordinator/names.h"
 #include "coordinator/state_priv.h"
@@ -372,6 +373,29 @@ int state_node_authorize(struct state *st, uint64_t id, wall now, const char *ac
 	return state_apply(st, &c);
 }
 
+int state_node_set_attrs(struct state *st, uint64_t id, const struct js *update, wall expiry,
+                         wall now, const char *actor, struct fault *reterr)
+{
+	const struct node *old = state_node(st, id);
+	char *text = NULL;
+	struct command c;
+	int r;
+
+	if (!old)
+		return fault_set(reterr, ERR_UNKNOWN, 0, 0, "node not found");
+	r = attrs_update(old->attrs, update, expiry, now, &text, reterr);
+	if (r >= 0)
+		r = edit(st, id, NODE_ATTRS, now, actor, "node.attributes", &c);
+	if (r < 0) {
+		free(text);
+		return r;
+	}
+	free(c.node->attrs);
+	c.node->attrs = text;
+	c.node->attrs_until = attrs_until(text);
+	return state_apply(st, &c);
+}
+
 int state_node_move(struct state *st, uint64_t id, uint64_t user_id, wall now, const char *actor)
 {
 	struct command c;
@@ -482,9 +506,20 @@ static bool gone_for_good(const struct node *n, wall now, int64_t inactivity_us)
 	return n->ephemeral && !n->online && now.us - n->last_seen.us > inactivity_us;
 }
 
+/* Attributes that ended are taken out. */
+static void end_attrs(struct state *st, const struct node_ids *ids, wall now)
+{
+	static const struct js nothing = { .kind = JS_OBJECT };
+
+	for (size_t i = 0; i < ids->n; i++)
+		if (state_node_set_attrs(st, ids->v[i], &nothing, (wall){ 0 }, now, "system",
+		                         NULL) < 0)
+			break;
+}
+
 void state_tick(struct state *st, wall now, int64_t inactivity_us)
 {
-	struct node_ids expired = { 0 }, gone = { 0 };
+	struct node_ids expired = { 0 }, gone = { 0 }, ended = { 0 };
 
 	for (struct map_node *m = map_first(&st->nodes); m; m = map_next(&st->nodes, m)) {
 		const struct node *n = CONTAINER_OF(m, struct node, by_id);
@@ -493,6 +528,8 @@ void state_tick(struct state *st, wall now, int64_t inactivity_us)
 			node_ids_add(&expired, n->id);
 		if (gone_for_good(n, now, inactivity_us))
 			node_ids_add(&gone, n->id);
+		else if (n->attrs_until.us && n->attrs_until.us <= now.us)
+			node_ids_add(&ended, n->id);
 	}
 	st->ticked = now;
 	for (size_t i = 0; i < expired.n; i++)
@@ -502,6 +539,8 @@ void state_tick(struct state *st, wall now, int64_t inactivity_us)
 	for (size_t i = 0; i < gone.n; i++)
 		if (state_node_delete(st, gone.v[i], now, "ephemeral") < 0)
 			break;
+	end_attrs(st, &ended, now);
 	vec_done(&expired);
 	vec_done(&gone);
+	vec_done(&ended);
 }

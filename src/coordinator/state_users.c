@@ -156,6 +156,24 @@ int state_user_rename(struct state *st, uint64_t id, struct span name, wall now,
 	return state_apply(st, &c);
 }
 
+int state_user_set_role(struct state *st, uint64_t id, const char *role, wall now,
+                        const char *actor)
+{
+	const struct user *old = state_user(st, id);
+
+	if (!old)
+		return ERR_UNKNOWN;
+
+	struct command c = { .user = user_clone(old),
+		             .actor = actor,
+		             .action = "user.role",
+		             .before = audit_user(old),
+		             .now = now };
+
+	set_text(&c.user->role, span_str(role));
+	return state_apply(st, &c);
+}
+
 static int delete_keys_of(struct state *st, uint64_t user, wall now, const char *actor)
 {
 	struct auth_key_list keys = { 0 };
@@ -242,6 +260,7 @@ char *audit_user(const struct user *u)
 	js_wr_kv_str(&w, "email", u->email);
 	js_wr_kv_str(&w, "providerId", u->provider_id);
 	add_texts(&w, "groups", &u->groups);
+	js_wr_kv_str(&w, "role", u->role);
 	js_wr_close(&w, JS_OBJECT);
 	return buf_take_text(&out);
 }
@@ -270,6 +289,10 @@ char *audit_node(const struct node *n)
 	js_wr_close(&w, JS_ARRAY);
 	add_time(&w, "expiry", n->expiry);
 	js_wr_kv_bool(&w, "authorized", n->authorized);
+	if (n->attrs) {
+		js_wr_key(&w, "attributes");
+		js_wr_raw(&w, span_str(n->attrs));
+	}
 	js_wr_close(&w, JS_OBJECT);
 	return buf_take_text(&out);
 }

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "coordinator/attributes.h"
 #include "coordinator/hostinfo.h"
 #include "coordinator/store_sqlite.h"
 
@@ -53,6 +54,7 @@ static int load_user(sqlite3_stmt *st, struct store_sink *sink)
 	read_text(st, 6, &u->picture_url);
 	texts_split(&u->groups, column(st, 7));
 	u->created = read_time(st, 8);
+	read_text(st, 9, &u->role);
 	sink->user(sink, u);
 	return 0;
 }
@@ -134,6 +136,8 @@ static int load_node(sqlite3_stmt *st, struct store_sink *sink)
 	n->hostinfo = read_optional(st, 21);
 	n->netinfo = read_optional(st, 22);
 	n->home_derp = (unsigned)sqlite3_column_int(st, 23);
+	n->attrs = read_optional(st, 24);
+	n->attrs_until = attrs_until(n->attrs);
 	hostinfo_derive(n);
 	sink->node(sink, TAKE(n));
 	return 0;
@@ -144,7 +148,7 @@ static const struct {
 	int (*row)(sqlite3_stmt *st, struct store_sink *sink);
 } tables[] = {
 	{ "SELECT id, name, display_name, email, provider, provider_id, picture_url, groups,"
-	  " created FROM users ORDER BY id",
+	  " created, role FROM users ORDER BY id",
 	  load_user },
 	{ "SELECT id, prefix, hash, user_id, reusable, ephemeral, used, revoked, tags, created,"
 	  " expiry, description FROM auth_keys ORDER BY id",
@@ -153,7 +157,8 @@ static const struct {
 	  load_api_key },
 	{ "SELECT id, machine_key, node_key, disco_key, ipv4, ipv6, hostname, given_name, renamed,"
 	  " user_id, tags, method, auth_key_id, ephemeral, authorized, created, last_seen, expiry,"
-	  " approved, capver, endpoints, hostinfo, netinfo, home_derp FROM nodes ORDER BY id",
+	  " approved, capver, endpoints, hostinfo, netinfo, home_derp, attrs FROM nodes"
+	  " ORDER BY id",
 	  load_node },
 };
 

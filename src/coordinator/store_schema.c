@@ -38,6 +38,9 @@ const char *const store_schema_steps[] = {
 	"CREATE TABLE audit ("
 	" id INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,"
 	" target TEXT NOT NULL, before TEXT, after TEXT, chain BLOB NOT NULL);",
+	/* Attributes of devices, roles of users. */
+	"ALTER TABLE nodes ADD COLUMN attrs TEXT;"
+	"ALTER TABLE users ADD COLUMN role TEXT NOT NULL DEFAULT '';",
 };
 
 const unsigned store_schema_version = ARRAY_LEN(store_schema_steps);

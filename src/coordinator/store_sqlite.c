@@ -25,16 +25,16 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_ROLLBACK] = "ROLLBACK",
 	[SQL_PUT_USER] =
 		"INSERT INTO users (id, name, display_name, email, provider, provider_id, picture_url,"
-		" groups, created) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+		" groups, created, role) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
 		" name=excluded.name, display_name=excluded.display_name, email=excluded.email,"
 		" provider=excluded.provider, provider_id=excluded.provider_id,"
-		" picture_url=excluded.picture_url, groups=excluded.groups",
+		" picture_url=excluded.picture_url, groups=excluded.groups, role=excluded.role",
 	[SQL_DEL_USER] = "DELETE FROM users WHERE id = ?",
 	[SQL_PUT_NODE] =
 		"INSERT INTO nodes (id, machine_key, node_key, disco_key, ipv4, ipv6, hostname,"
 		" given_name, renamed, user_id, tags, method, auth_key_id, ephemeral, authorized, created,"
-		" last_seen, expiry, approved, capver, endpoints, hostinfo, netinfo, home_derp)"
-		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+		" last_seen, expiry, approved, capver, endpoints, hostinfo, netinfo, home_derp,"
+		" attrs) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
 		" machine_key=excluded.machine_key, node_key=excluded.node_key,"
 		" disco_key=excluded.disco_key, ipv4=excluded.ipv4, ipv6=excluded.ipv6,"
 		" hostname=excluded.hostname, given_name=excluded.given_name, renamed=excluded.renamed,"
@@ -42,7 +42,8 @@ static const char *const statements[SQL_MAX] = {
 		" auth_key_id=excluded.auth_key_id, ephemeral=excluded.ephemeral,"
 		" authorized=excluded.authorized, last_seen=excluded.last_seen, expiry=excluded.expiry,"
 		" approved=excluded.approved, capver=excluded.capver, endpoints=excluded.endpoints,"
-		" hostinfo=excluded.hostinfo, netinfo=excluded.netinfo, home_derp=excluded.home_derp",
+		" hostinfo=excluded.hostinfo, netinfo=excluded.netinfo, home_derp=excluded.home_derp,"
+		" attrs=excluded.attrs",
 	[SQL_DEL_NODE] = "DELETE FROM nodes WHERE id = ?",
 	[SQL_PUT_AUTH_KEY] =
 		"INSERT INTO auth_keys (id, prefix, hash, user_id, reusable, ephemeral, used, revoked, tags,"
@@ -168,6 +169,7 @@ static int sqlite_put_user(struct store *base, const struct user *u)
 	bind_text(st, 7, u->picture_url);
 	bind_taken(st, 8, texts_join(&u->groups));
 	sqlite3_bind_int64(st, 9, u->created.us);
+	bind_text(st, 10, u->role);
 	return sql_run(sqlite_of(base), st, "users");
 }
 
@@ -202,6 +204,7 @@ static int sqlite_put_node(struct store *base, const struct node *n)
 	bind_text(st, 22, n->hostinfo);
 	bind_text(st, 23, n->netinfo);
 	sqlite3_bind_int64(st, 24, n->home_derp);
+	bind_text(st, 25, n->attrs);
 	return sql_run(sqlite_of(base), st, "nodes");
 }
 

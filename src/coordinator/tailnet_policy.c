@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "coordinator/attributes.h"
 
 struct tailnet_policy {
 	const char *server_url;
@@ -85,11 +86,16 @@ static void add_attr(struct posture_attr *to, size_t *n, const char *key, const 
 /* What postures may ask about: from the node's Hostinfo. */
 static void read_attrs(struct view_of_node *v, const struct node *n)
 {
-	struct posture_attr *to = arena_new_n(&v->arena, struct posture_attr, 4);
+	struct posture_attr *to = arena_new_n(&v->arena, struct posture_attr, 4 + ATTRS_MAX);
+	struct attr own[ATTRS_MAX];
+	size_t n_own = attrs_read(&v->arena, n->attrs, own);
 	struct js *host = NULL;
 	struct span version;
 	char *release;
 
+	v->n.attrs = to;
+	for (size_t i = 0; i < n_own; i++)
+		add_attr(to, &v->n.n_attrs, own[i].name, own[i].value);
 	if (!n->hostinfo || js_parse(&v->arena, span_str(n->hostinfo), false, &host, NULL) < 0)
 		return;
 	version = js_text(js_get(host, "IPNVersion"));
@@ -100,7 +106,6 @@ static void read_attrs(struct view_of_node *v, const struct node *n)
 	add_attr(to, &v->n.n_attrs, "node:tsVersion", release);
 	if (*release)
 		add_attr(to, &v->n.n_attrs, "node:tsReleaseTrack", track_of(span_str(release)));
-	v->n.attrs = to;
 }
 
 static void view_node(struct view_of_node *v, const struct node *n)
@@ -143,6 +148,8 @@ static void view_users(const struct state *st, struct user_views *v)
 			.groups = (const char *const *)u->groups.v,
 			.n_groups = u->groups.n,
 		};
+
+		(void)pol_role_parse(span_str(u->role), &one.role);
 
 		vec_push(&v->list, one);
 	}
@@ -278,7 +285,7 @@ void tailnet_policy_changed(struct tailnet_policy *t, const struct change *c)
 		return;
 	if (c->kind == CHANGE_USER)
 		users_changed(t);
-	if (c->kind != CHANGE_NODE || !(c->what & (NODE_CLASSIFYING | NODE_ONLINE | NODE_HOSTINFO)))
+	if (c->kind != CHANGE_NODE || !(c->what & NODE_JUDGED))
 		return;
 	n = state_node(t->st, c->id);
 	if (n && n->authorized)

@@ -252,6 +252,17 @@ void visibility_node(struct visibility *v, uint64_t id)
 		join(v, n, key);
 }
 
+void visibility_user(struct visibility *v, uint64_t user)
+{
+	struct node_list all = { 0 };
+
+	state_nodes(v->st, &all);
+	vec_each(const struct node **, n, &all)
+		if ((*n)->user_id == user)
+			visibility_node(v, (*n)->id);
+	vec_done(&all);
+}
+
 /* ---- the whole ---- */
 
 static void clear(struct visibility *v)

@@ -36,6 +36,8 @@ void visibility_free(struct visibility *v);
 void visibility_rebuild(struct visibility *v);
 /* One node came, went, or may have changed its class. */
 void visibility_node(struct visibility *v, uint64_t id);
+/* The user's groups or role changed: the same for all nodes of theirs. */
+void visibility_user(struct visibility *v, uint64_t user);
 
 /* NULL for nodes that see nobody and unknown ones. Good until the next change. */
 struct class *visibility_class(const struct visibility *v, uint64_t id);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "coordinator/attributes.h"
 #include "test/check.h"
 #include "test/coordinator/tailnet.h"
 
@@ -171,6 +172,16 @@ static void asked_for_tags_are_given_only_where_the_policy_allows(void)
 	}
 }
 
+static void set_attrs(struct tailnet *t, const char *json, wall expiry, int want)
+{
+	__attribute__((cleanup(arena_done))) struct arena a = { 0 };
+	struct js *update = NULL;
+	struct fault why = { 0 };
+
+	CHECK_OK(js_parse(&a, span_str(json), false, &update, &why));
+	CHECK_EQ(state_node_set_attrs(t->st, 1, update, expiry, t->now, "test", &why), want);
+}
+
 static void what_was_answered_survives_a_restart(void)
 {
 	char path[] = "/tmp/fairlead-state-XXXXXX";
@@ -188,6 +199,8 @@ static void what_was_answered_survives_a_restart(void)
 	CHECK_OK(prefixes_split(&routes, SPAN_LIT("10.1.0.0/16")));
 	CHECK_OK(state_node_report(t.st, 1, &report));
 	CHECK_OK(state_node_approve_routes(t.st, 1, &routes, t.now, "test"));
+	set_attrs(&t, "{\"custom:tier\":\"prod\"}", (wall){ t.now.us + US_PER_S }, 0);
+	CHECK_OK(state_user_set_role(t.st, t.ann, "admin", t.now, "test"));
 	CHECK_OK(state_flush(t.st));
 	tailnet_close(&t);
 
@@ -199,6 +212,9 @@ static void what_was_answered_survives_a_restart(void)
 	CHECK_EQ(n->home_derp, 7);
 	CHECK(n->ephemeral && node_serves(n, &routes.v[0]));
 	CHECK(state_auth_key(t.st, 1)->used);
+	CHECK(n->attrs && strstr(n->attrs, "prod"));
+	CHECK_EQ(n->attrs_until.us, t.now.us + US_PER_S);
+	CHECK_STR(state_user(t.st, t.ann)->role, "admin");
 	CHECK(tailnet_join(&t, 5, key) == NULL);
 	CHECK_OK(state_store(t.st)->ops->verify_audit(state_store(t.st)));
 	tailnet_close(&t);
@@ -345,6 +361,36 @@ static void an_expiry_that_passes_is_announced_once(void)
 	tailnet_close(&t);
 }
 
+static void attributes_are_simple_values_and_end_when_they_should(void)
+{
+	__attribute__((cleanup(arena_done))) struct arena a = { 0 };
+	struct attr got[ATTRS_MAX];
+	struct tailnet t;
+
+	tailnet_open(&t, NULL);
+	AUTO_FREE char *key = tailnet_key(&t, t.ann, true, false, NULL);
+
+	CHECK(tailnet_join(&t, 1, key));
+	set_attrs(&t, "{\"custom:a\":\"x y\",\"custom:b\":7,\"custom:c\":true}", (wall){ 0 }, 0);
+	set_attrs(&t, "{\"node:os\":\"linux\"}", (wall){ 0 }, ERR_MALFORMED);
+	set_attrs(&t, "{\"custom:\":1}", (wall){ 0 }, ERR_MALFORMED);
+	set_attrs(&t, "{\"custom:l\":[1]}", (wall){ 0 }, ERR_MALFORMED);
+	set_attrs(&t, "{\"custom:b\":null,\"custom:d\":\"soon\"}",
+	          (wall){ t.now.us + 10 * US_PER_S }, 0);
+	CHECK_EQ(attrs_read(&a, state_node(t.st, 1)->attrs, got), 3);
+	CHECK_STR(got[0].name, "custom:a");
+	CHECK_STR(got[0].value, "x y");
+	CHECK_STR(got[1].value, "true");
+	CHECK_STR(got[2].value, "soon");
+	t.now.us += 11 * US_PER_S;
+	state_tick(t.st, t.now, INT64_MAX / 2);
+	CHECK_EQ(attrs_read(&a, state_node(t.st, 1)->attrs, got), 2);
+	CHECK_EQ(state_node(t.st, 1)->attrs_until.us, 0);
+	set_attrs(&t, "{\"custom:a\":null,\"custom:c\":null}", (wall){ 0 }, 0);
+	CHECK(!state_node(t.st, 1)->attrs);
+	tailnet_close(&t);
+}
+
 static void a_user_who_owns_nodes_cannot_be_deleted(void)
 {
 	struct tailnet t;
@@ -461,6 +507,7 @@ int main(void)
 	RUN(one_default_route_brings_the_other);
 	RUN(ephemeral_nodes_go_after_their_time_and_not_before_their_first_poll);
 	RUN(an_expiry_that_passes_is_announced_once);
+	RUN(attributes_are_simple_values_and_end_when_they_should);
 	RUN(a_user_who_owns_nodes_cannot_be_deleted);
 	RUN(a_login_finds_its_user_by_issuer_and_subject_alone);
 	RUN(api_keys_verify_until_they_expire);

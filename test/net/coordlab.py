@@ -62,12 +62,12 @@ class World:
     def node(self, name):
         return next((n for n in self.json('nodes', 'list') or [] if n.get('given_name') == name), None)
 
-    def daemon(self, name):
+    def daemon(self, name, **more):
         d = f'{self.dir}/{name}'
         os.makedirs(d, exist_ok=True)
         args = [peer('tailscaled'), '--tun=userspace-networking', f'--statedir={d}', f'--socket={d}/sock', '--port=0', '--no-logs-no-support']
         # The relay is asked without TLS, as the server is.
-        env = {'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_USE_DERP_HTTP': 'true'}
+        env = {'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_USE_DERP_HTTP': 'true', **more}
         self.daemons[name] = self.lab.start(self.ns, args, env=env, log=f'{d}/log')
         wait_until(lambda: os.path.exists(f'{d}/sock'), 'the daemon listens')
 

@@ -212,5 +212,5 @@ struct policy {
 
 	bool randomize_client_port, disable_ipv4;
 	struct span one_cgnat; /* "", "mac-always", "mac-never" */
-	const struct js *derp_map;
+	const struct js *derp_map, *attr_config;
 };

@@ -176,11 +176,13 @@ static void read_derp_map(struct px *x, const struct js *v, void *object)
 		x->p->derp_map = v;
 }
 
-/* Typing of custom attributes: only its shape is looked at, clients know nothing of it. */
+/* Typing of custom attributes: of it, only whether a node may set one itself means something here.
+ */
 static void read_attr_config(struct px *x, const struct js *v, void *object)
 {
 	(void)object;
-	(void)px_want(x, v, JS_OBJECT);
+	if (px_want(x, v, JS_OBJECT))
+		x->p->attr_config = v;
 }
 
 /* clang-format off */
@@ -487,6 +489,14 @@ struct span policy_source(const struct policy *p)
 bool policy_has_tag(const struct policy *p, struct span tag)
 {
 	return policy_tag(p, tag) != NULL;
+}
+
+bool policy_attr_by_node(const struct policy *p, struct span attr)
+{
+	for (const struct js *m = js_first(p ? p->attr_config : NULL); m; m = m->next)
+		if (span_eq(m->key, attr))
+			return js_truth(js_get(m, "allowSetByNode"), false);
+	return false;
 }
 
 bool policy_tag_at(const struct policy *p, size_t i, struct span *ret)

@@ -31,6 +31,8 @@ struct span policy_source(const struct policy *p);
 bool policy_has_tag(const struct policy *p, struct span tag);
 /* The i-th tag declared, in the order of the file; false: there are fewer. */
 bool policy_tag_at(const struct policy *p, size_t i, struct span *ret);
+/* attrConfig: may a node set this attribute of its own? */
+bool policy_attr_by_node(const struct policy *p, struct span attr);
 /* The tailnet-wide options. */
 bool policy_randomize_client_port(const struct policy *p);
 /* The derpMap section as JSON text in the buffer; false: there is none. */

@@ -1,0 +1,13 @@
+#pragma once
+/*
+ * TXT records for certificates by dns-01: a node asks (POST /machine/set-dns), a
+ * hook of the operator writes them. The hook is an HTTP server that speaks the
+ * "httpreq" protocol of ACME clients: POST URL/present {"fqdn", "value"}.
+ */
+#include "coordinator/coord.h"
+
+/* Can names be written at all? Then nodes are told that they may have certificates. */
+bool setdns_offered(const struct config *cfg);
+/* After the caller is known to be this node: type, name and value as it sent them. */
+void setdns_write(struct coord_call *c, const struct node *n, struct span type, struct span name,
+                  struct span value);
