@@ -38,6 +38,12 @@ struct datapath_hooks {
 	void *ctx;
 	/* Datagrams that are no WireGuard message. true: it was for somebody else; not counted. */
 	bool (*datagram)(void *ctx, const struct udp_frame *from, struct span bytes);
+	/*
+	 * One of those that carries a WireGuard message behind a header of its own: the
+	 * header's length, and the way it came in *path (`remote` is set); 0: it does not.
+	 * Asked before `datagram`.
+	 */
+	size_t (*wrapped)(void *ctx, struct span bytes, struct wg_path *path);
 	/* WireGuard datagrams of a path with `relay` set. */
 	void (*relay)(void *ctx, const struct wg_path *path, struct span datagram);
 	/*

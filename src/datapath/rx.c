@@ -162,6 +162,18 @@ void rx_datagram(struct datapath *d, const struct wg_path *from, uint8_t tos, ui
 		                             .counter = wg_data_counter(p) };
 }
 
+/* No WireGuard message, or not at the front of the datagram. */
+static void other_datagram(struct datapath *d, const struct udp_frame *f,
+                           const struct wg_path *from, uint8_t *p, size_t n)
+{
+	struct wg_path path = *from;
+	size_t header = d->hooks.wrapped ? d->hooks.wrapped(d->hooks.ctx, span(p, n), &path) : 0;
+
+	if (header == 0 && d->hooks.datagram && d->hooks.datagram(d->hooks.ctx, f, span(p, n)))
+		return;
+	rx_datagram(d, &path, f->tos, p + header, n - header);
+}
+
 void rx_frame(struct datapath *d, const struct udp_frame *f)
 {
 	struct wg_path from = { .remote = f->remote, .local = f->local, .ifindex = f->ifindex };
@@ -175,9 +187,9 @@ void rx_frame(struct datapath *d, const struct udp_frame *f)
 		uint32_t n = f->n - at < f->seg ? f->n - at : f->seg;
 		uint8_t *p = f->p + at;
 
-		if (d->hooks.datagram && wg_msg_kind(span(p, n)) < 0 &&
-		    d->hooks.datagram(d->hooks.ctx, f, span(p, n)))
-			continue;
-		rx_datagram(d, &from, f->tos, p, n);
+		if (wg_msg_kind(span(p, n)) >= 0)
+			rx_datagram(d, &from, f->tos, p, n);
+		else
+			other_datagram(d, f, &from, p, n);
 	}
 }

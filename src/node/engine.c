@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -269,7 +270,14 @@ static int start_mesh(struct engine *e)
 		.no_mark = n->cfg.no_mark,
 		.grow = warden_grow,
 		.grow_arg = n->cfg.warden,
-		.hooks = { e, on_endpoints, on_netinfo, on_pong, NULL, on_relay_health, on_gone },
+		.never_direct = getenv("TS_DEBUG_ALWAYS_USE_DERP") != NULL,
+		.hooks = { .ctx = e,
+		           .endpoints = on_endpoints,
+		           .netinfo = on_netinfo,
+		           .pong = on_pong,
+		           .relay_health = on_relay_health,
+		           .gone = on_gone,
+		           .may_relay = engine_may_relay },
 	};
 	int r = n->cfg.warden ? warden_tun(n->cfg.warden, &cfg.tun) : -EPERM;
 

@@ -51,6 +51,12 @@ struct engine {
 void engine_map(struct engine *e, const struct netmap_delta *delta);
 /* Our addresses and where the PeerAPI is, told to the mesh. */
 void engine_self(struct engine *e);
+/* Peer relays, as the map and the preferences say. */
+void engine_relays(struct engine *e);
+bool engine_relay_client(const struct netmap *m);
+bool engine_relay_capable(const struct netmap *m, const struct tc_node *peer);
+bool engine_may_relay(void *ctx, const struct node_pub *key);
+void engine_relay_metrics(const struct engine *e, struct buf *out);
 /* Our resolver and the host's, as they should be. */
 void engine_names(struct engine *e);
 /* The host's addresses, routes and firewall as they should be. */

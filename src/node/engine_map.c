@@ -152,7 +152,8 @@ static void set_peer(struct engine *e, const struct tc_node *n)
 		          .home = (int)tc_node_home_derp(n),
 		          .endpoints = n->endpoints.v,
 		          .n_endpoints = n->endpoints.n,
-		          .wg_only = n->wireguard_only },
+		          .wg_only = n->wireguard_only,
+		          .relay_capable = engine_relay_capable(node_map(e->n), n) },
 		.allowed = allowed,
 		.jailed = n->jailed,
 	};
@@ -341,6 +342,8 @@ void engine_map(struct engine *e, const struct netmap_delta *d)
 		set_peer(e, p->node);
 	if (!d || what & (NETMAP_FILTER | NETMAP_SELF) || caps_changed(d))
 		set_filter(e, m);
+	if (!d || d->peers.n || what & (NETMAP_FILTER | NETMAP_SELF))
+		engine_relays(e);
 }
 
 /* ---- names ---- */

@@ -21,6 +21,7 @@ bool engine_has_tun(const struct node *n)
 
 void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret)
 {
+	ret->peer_relay = node_prefs(n)->relay_server_port != NULL;
 	if (n->engine && n->engine->has_netinfo)
 		ret->netinfo = &n->engine->netinfo;
 	if (n->engine)
@@ -277,4 +278,6 @@ void engine_write_metrics(const struct node *n, struct buf *out)
 	        "server\n"
 	        "tailscaled_home_derp_region_id %lld\n",
 	        (long long)engine_home_derp(n));
+	if (n->engine)
+		engine_relay_metrics(n->engine, out);
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "node/mesh_priv.h"
+#include "protocol/geneve.h"
 
 /* ---- the pump: every core's outputs, then one timer ---------------------------- */
 
@@ -14,7 +15,13 @@ static void carry_out(struct mesh *m, const struct paths_out *out)
 
 	switch (out->act) {
 	case PATHS_SEND:
-		(void)!datapath_send_raw(m->dp, &out->via.addr, out->bytes);
+		if (out->via.vni)
+			(void)mesh_send_geneve(m, &out->via, GENEVE_DISCO, out->bytes);
+		else
+			(void)!datapath_send_raw(m->dp, &out->via.addr, out->bytes);
+		break;
+	case PATHS_ALLOCATE:
+		mesh_relay_asked(m, out);
 		break;
 	case PATHS_SEND_DERP:
 		if (derplink_send(m->derp, out->region, &out->node, out->bytes) < 0)
@@ -91,7 +98,7 @@ static void make_cores(struct mesh *m)
 {
 	struct paths_cfg paths = { .disco = m->cfg.disco,
 		                   .rand = m->rand,
-		                   .never_direct = m->cfg.only_tcp443 };
+		                   .never_direct = m->cfg.only_tcp443 || m->cfg.never_direct };
 	struct derplink_cfg derp = { .ev = m->cfg.ev,
 		                     .resolver = m->cfg.resolver,
 		                     .tls = m->cfg.tls,
@@ -169,6 +176,7 @@ void mesh_free(struct mesh *m)
 	if (!m)
 		return;
 	mesh_portmap_free(m);
+	mesh_relay_free(m);
 	derplink_free(m->derp);
 	datapath_free(m->dp);
 	paths_free(m->paths);
@@ -210,6 +218,8 @@ void mesh_set_relays(struct mesh *m, const struct derp_map *map)
 	derplink_set_map(m->derp, NULL);
 	mesh_copy_relays(m, map);
 	derplink_set_map(m->derp, &m->relays);
+	if (m->server)
+		peer_relay_probe(m->server, &m->relays);
 	if (m->home && !derp_map_find(&m->relays, m->home)) {
 		m->home = 0;
 		derplink_set_home(m->derp, 0);
@@ -274,6 +284,7 @@ void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major)
 		paths_link_changed(m->paths, mesh_now(m));
 		derplink_link_changed(m->derp);
 	}
+	mesh_relay_hosts(m);
 	mesh_restun(m);
 	mesh_poke(m);
 }

@@ -22,6 +22,7 @@
  * Threads	that of the loop.
  */
 #include "filter/filter.h"
+#include "node/peer_relay.h"
 #include "path/netcheck.h"
 #include "path/paths.h"
 #include "platform/ev.h"
@@ -88,6 +89,8 @@ struct mesh_hooks {
 	void (*relay_health)(void *ctx, int region, const char *text); /* "": well */
 	/* The interface was deleted under us. */
 	void (*gone)(void *ctx);
+	/* May this peer have others' packets relayed by us? */
+	bool (*may_relay)(void *ctx, const struct node_pub *peer);
 };
 
 struct mesh_cfg {
@@ -102,6 +105,7 @@ struct mesh_cfg {
 	bool only_tcp443;                /* never UDP */
 	void (*grow)(void *arg, int fd); /* as in struct udp_cfg; may be NULL */
 	void *grow_arg;
+	bool never_direct;               /* data over relays alone, for tests */
 	struct mesh_hooks hooks;
 };
 
@@ -154,6 +158,22 @@ struct mesh_host {
 void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major);
 
 enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP, MESH_PING_ICMP };
+=======
+/* Peers that would relay between us and others; see paths_set_relays. */
+void mesh_set_peer_relays(struct mesh *m, const struct node_pub *v, size_t n);
+/* We relay for peers, on this port (0: any), and are also reached at `fixed`. NULL: we do not. */
+struct mesh_relay_server {
+	uint16_t port;
+	const struct addr *fixed;
+	size_t n_fixed;
+};
+/* -errno: the port cannot be had. Told the same again it changes nothing. */
+NODISCARD int mesh_set_relay_server(struct mesh *m, const struct mesh_relay_server *cfg);
+/* False: we do not relay. */
+bool mesh_relay_server_stats(const struct mesh *m, struct peer_relay_stats *ret);
+
+enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP };
+>>>>>>> dadb6d9 (Peer relays: used as a client, and served to peers)
 /* ERR_UNKNOWN: no such peer */
 NODISCARD int mesh_ping(struct mesh *m, const struct node_pub *key, enum mesh_ping_kind kind,
                         uint64_t token, size_t size);

@@ -183,18 +183,6 @@ static enum datapath_verdict hook_out(void *ctx, struct wg_peer *wg, struct span
 
 /* ---- datagrams that are no WireGuard --------------------------------------- */
 
-static bool on_geneve(struct mesh *m, const struct udp_frame *from, struct span bytes)
-{
-	struct path_from by = { .via.addr = from->remote };
-	struct geneve g;
-
-	if (geneve_read(bytes, &g) < 0 || g.control)
-		return false;
-	by.via.vni = g.vni;
-	bytes = span_from(bytes, GENEVE_HEADER);
-	return g.protocol == GENEVE_DISCO && paths_recv_disco(m->paths, mesh_now(m), &by, bytes);
-}
-
 static bool hook_datagram(void *ctx, const struct udp_frame *from, struct span bytes)
 {
 	struct mesh *m = ctx;
@@ -207,7 +195,7 @@ static bool hook_datagram(void *ctx, const struct udp_frame *from, struct span b
 	else if (disco_sender(bytes, &sender))
 		taken = paths_recv_disco(m->paths, mesh_now(m), &by, bytes);
 	else
-		taken = on_geneve(m, from, bytes);
+		taken = mesh_recv_geneve(m, &from->remote, bytes);
 	if (taken)
 		mesh_poke(m);
 	return taken;
@@ -234,7 +222,9 @@ static void hook_relay(void *ctx, const struct wg_path *path, struct span datagr
 		return;
 	c = paths_choice(m->paths, p->path, mesh_now(m));
 	/* In doubt both are used: what arrives twice is dropped as a replay. */
-	if (c.udp && !c.via.vni)
+	if (c.udp && c.via.vni)
+		(void)mesh_send_geneve(m, &c.via, GENEVE_WIREGUARD, datagram);
+	else if (c.udp)
 		(void)!datapath_send_raw(m->dp, &c.via.addr, datagram);
 	if (c.derp)
 		send_derp(m, p, c.region, datagram);
@@ -288,6 +278,7 @@ void mesh_hooks_of(struct mesh *m, struct datapath_hooks *ret)
 {
 	*ret = (struct datapath_hooks){ .ctx = m,
 		                        .datagram = hook_datagram,
+		                        .wrapped = mesh_unwrap,
 		                        .relay = hook_relay,
 		                        .out = hook_out,
 		                        .in = hook_in,

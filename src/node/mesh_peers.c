@@ -106,12 +106,6 @@ const struct node_pub *mesh_peer_key(const struct mesh_peer *p)
 	return &p->key;
 }
 
-struct mesh_peer *mesh_peer_of(const struct mesh *m, const struct path_peer *path)
-{
-	(void)m;
-	return path ? path_peer_user(path) : NULL;
-}
-
 struct wg_peer *mesh_wg_peer(const struct mesh *m, const struct mesh_peer *p)
 {
 	return wg_peer_by_key(datapath_device(m->dp), &p->key);

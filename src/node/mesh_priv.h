@@ -7,6 +7,7 @@
  *	mesh_packets.c	packets on their way: filter, TSMP, disco, relays
  *	mesh_probe.c	netcheck, our own endpoints, names of relays
  *	mesh_portmap.c	sockets and requests of port mapping
+ *	mesh_relay.c	peers that relay, and relaying for peers
  */
 #include "base/vec.h"
 #include "datapath/datapath.h"
@@ -94,6 +95,10 @@ struct mesh {
 	struct tsmp answer; /* type 0: none waits */
 	struct node_pub answer_to;
 
+	struct peer_relay *server; /* NULL: we do not relay */
+	uint16_t server_port;      /* as asked for */
+	VEC(struct addr) server_fixed;
+
 	struct dgram *portmap_socket;
 	struct portmap_request *portmap_request;
 	VEC(struct probe_https *) https;
@@ -117,7 +122,6 @@ static inline void mesh_poke(struct mesh *m)
 /* mesh_peers.c */
 extern const struct wg_path_policy mesh_path_policy;
 struct wg_peer *mesh_wg_peer(const struct mesh *m, const struct mesh_peer *p);
-struct mesh_peer *mesh_peer_of(const struct mesh *m, const struct path_peer *path);
 void mesh_peers_free(struct mesh *m);
 
 /* mesh_packets.c */
@@ -135,6 +139,15 @@ void mesh_probe_free(struct mesh *m);
 void mesh_probe_schedule(struct mesh *m, mono now);
 void mesh_endpoints_changed(struct mesh *m, mono now);
 int mesh_prepare_socket(void *arg, int fd, const struct addr *to);
+
+/* mesh_relay.c */
+bool mesh_send_geneve(struct mesh *m, const struct path_via *via, uint16_t protocol,
+                      struct span bytes);
+size_t mesh_unwrap(void *ctx, struct span bytes, struct wg_path *path);
+bool mesh_recv_geneve(struct mesh *m, const struct addr *from, struct span bytes);
+void mesh_relay_asked(struct mesh *m, const struct paths_out *out);
+void mesh_relay_hosts(struct mesh *m);
+void mesh_relay_free(struct mesh *m);
 
 /* mesh_portmap.c */
 void mesh_portmap_start(struct mesh *m, mono now);

@@ -15,6 +15,7 @@ struct paths *paths_new(const struct paths_cfg *cfg)
 	map_init(&p->by_disco);
 	map_init(&p->by_address);
 	list_init(&p->peers);
+	list_init(&p->relaying);
 	list_init(&p->outs);
 	return p;
 }
@@ -43,6 +44,7 @@ void paths_free(struct paths *p)
 	map_done(&p->by_node);
 	map_done(&p->by_disco);
 	map_done(&p->by_address);
+	vec_done(&p->relays);
 	disco_priv_wipe(&p->cfg.disco);
 	free(p);
 }
@@ -276,6 +278,7 @@ struct path_peer *paths_peer_set(struct paths *p, mono now, const struct path_pe
 	}
 	peer->home = cfg->home;
 	peer->wg_only = cfg->wg_only;
+	peer->relay_capable = cfg->relay_capable;
 	set_control_key(p, now, peer, &cfg->disco);
 	set_map_endpoints(p, now, peer, cfg);
 	path_update(p, now, peer);
@@ -289,6 +292,7 @@ void paths_peer_remove(struct paths *p, struct path_peer *peer)
 
 	for (size_t i = 0; i < SLOTS; i++)
 		set_slot(p, &peer->slots[i], peer, &none);
+	path_relay_forget(peer);
 	forget_addresses(p, peer);
 	/* What is still to be drained must not name it. */
 	list_each_safe(q, next, &p->outs, link) {
@@ -327,7 +331,8 @@ void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_bes
 			ping_done(p, peer, ping, -1);
 	}
 	peer->pings.n = 0;
-	peer->last_full_ping = (mono){ 0 };
+	peer->last_full_ping = peer->last_relay_ask = (mono){ 0 };
+	path_relay_forget(peer);
 	vec_each(struct candidate *, c, &peer->candidates) {
 		c->last_ping = (mono){ 0 };
 		if (!keep_best) {
@@ -377,17 +382,11 @@ static bool choice_eq(const struct path_choice *a, const struct path_choice *b)
 	       (!a->udp || path_via_eq(&a->via, &b->via));
 }
 
-void path_set_best(struct paths *p, struct path_peer *peer, const struct best *best)
-{
-	(void)p;
-	peer->best = *best;
-}
-
 /* After anything happened to the peer: tells of a new choice and sets its timer. */
 void path_update(struct paths *p, mono now, struct path_peer *peer)
 {
 	struct path_choice c = paths_choice(p, peer, now);
-	mono next = peer->heartbeat;
+	mono next = mono_min(peer->heartbeat, path_relay_deadline(peer));
 
 	if (!choice_eq(&c, &peer->told)) {
 		peer->told = c;
@@ -473,6 +472,7 @@ void paths_sent(struct paths *p, mono now, struct path_peer *peer)
 
 	if (!lately && (!path_trusted(peer, now) || peer->best.via.vni))
 		path_full_ping(p, now, peer, false);
+	path_relay_seek(p, now, peer);
 	path_update(p, now, peer);
 }
 
@@ -492,6 +492,7 @@ static void beat(struct paths *p, mono now, struct path_peer *peer)
 	}
 	if (wants_full_ping(peer, now))
 		path_full_ping(p, now, peer, false);
+	path_relay_seek(p, now, peer);
 }
 
 static void time_out_pings(struct paths *p, mono now, struct path_peer *peer)
@@ -534,6 +535,7 @@ static void run_peer(struct paths *p, mono now, struct path_peer *peer)
 {
 	time_out_pings(p, now, peer);
 	doubt(p, now, peer);
+	path_relay_run(p, now, peer);
 	if (mono_reached(peer->heartbeat, now))
 		beat(p, now, peer);
 	else if (peer->best.set && !path_trusted(peer, now) && peer->told.trusted &&

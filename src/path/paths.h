@@ -39,6 +39,7 @@ enum {
 	PATHS_HEARTBEAT_US = 3000000,
 	PATHS_SESSION_US = 45000000,
 	PATHS_PING_TIMEOUT_US = 5000000,
+	PATHS_RELAYS_MAX = 32, /* peers that would relay for us */
 	PATHS_MTU_DEFAULT = 1360, /* wire size that any path is taken to carry */
 };
 
@@ -69,7 +70,8 @@ struct path_peer_cfg {
 	int home;               /* DERP region, 0: none */
 	const struct addr *endpoints;
 	size_t n_endpoints;
-	bool wg_only; /* speaks WireGuard alone: no disco, no relay */
+	bool wg_only;       /* speaks WireGuard alone: no disco, no relay */
+	bool relay_capable; /* it knows of peer relays, and we use them */
 };
 
 /* What data to a peer takes now. Neither: it cannot be reached. */
@@ -87,6 +89,7 @@ enum paths_act {
 	PATHS_CHANGED,        /* paths_choice(peer) is another than before */
 	PATHS_WANT_ENDPOINTS, /* find out where we are reached, then paths_own_endpoints */
 	PATHS_PING_DONE,      /* a ping asked for by paths_ping was answered or not */
+	PATHS_ALLOCATE,       /* the peer (NULL: we ourselves) asks our own relay for an endpoint */
 };
 
 struct paths_out {
@@ -98,6 +101,8 @@ struct paths_out {
 	struct span bytes;    /* good until the next call */
 	uint64_t token;       /* PING_DONE */
 	int64_t rtt_us;       /* PING_DONE; negative: no answer in time */
+	struct disco_pub asker, clients[2]; /* ALLOCATE */
+	uint32_t generation;                /* ALLOCATE */
 };
 
 struct paths *paths_new(const struct paths_cfg *cfg);
@@ -121,6 +126,19 @@ void paths_peer_learn_disco(struct paths *p, mono now, struct path_peer *peer,
 
 /* at: when the list was made. Ends a wait of PATHS_WANT_ENDPOINTS. */
 void paths_own_endpoints(struct paths *p, mono now, const struct addr *v, size_t n);
+/*
+ * Nodes that would relay between us and a peer; ourselves among them if we do.
+ * Those whose disco key or home is not known are passed over.
+ */
+void paths_set_relays(struct paths *p, const struct node_pub *v, size_t n);
+/* A Geneve datagram with the control bit, header and all. False: not for us. */
+bool paths_recv_control(struct paths *p, mono now, const struct addr *from, struct span datagram);
+/* Our answer to PATHS_ALLOCATE of a peer. */
+void paths_answer_ask(struct paths *p, struct path_peer *peer, const struct disco_pub *asker,
+                      const struct disco_msg *allocated);
+/* An endpoint that this relay made for us. */
+void paths_allocated(struct paths *p, mono now, const struct node_pub *server,
+                     const struct disco_msg *allocated);
 /* A DERP packet: region != 0 and the sender's node key. Else by UDP. */
 struct path_from {
 	struct path_via via;

@@ -32,8 +32,8 @@ const struct box_shared *path_slot_key(struct paths *p, struct disco_slot *s)
 }
 
 /* region != 0: over DERP, else by UDP to via. False: it cannot be sealed. */
-static bool send_msg(struct paths *p, struct path_peer *peer, struct disco_slot *slot,
-                     const struct disco_msg *m, const struct path_via *via, int region)
+bool path_send_msg(struct paths *p, struct path_peer *peer, struct disco_slot *slot,
+                   const struct disco_msg *m, const struct path_via *via, int region)
 {
 	uint8_t bytes[DISCO_PING_MAX + DISCO_OVERHEAD];
 	const struct box_shared *key = path_slot_key(p, slot);
@@ -66,7 +66,7 @@ bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const str
 	}
 	rand_fill(&p->cfg.rand, &m.txid, sizeof(m.txid));
 	if (peer->pings.n >= PINGS_MAX ||
-	    !send_msg(p, peer, &peer->slots[peer->active], &m, via, region))
+	    !path_send_msg(p, peer, &peer->slots[peer->active], &m, via, region))
 		return false;
 
 	struct path_ping *ping = vec_add(&peer->pings);
@@ -97,10 +97,16 @@ void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer)
 	}
 	m.n_endpoints = p->n_own;
 	memcpy(m.endpoints, p->own, p->n_own * sizeof(*p->own));
-	(void)send_msg(p, peer, &peer->slots[peer->active], &m, &none, peer->home);
+	(void)path_send_msg(p, peer, &peer->slots[peer->active], &m, &none, peer->home);
 }
 
 /* ---- in -------------------------------------------------------------------- */
+
+/* A younger endpoint of the relay in use: the older one is about to go. */
+static bool is_same_relay(const struct path_via *a, const struct path_via *b)
+{
+	return a->vni && b->vni && addr_eq(&a->addr, &b->addr);
+}
 
 static void on_pong(struct paths *p, mono now, struct path_peer *peer, const struct disco_msg *m,
                     const struct path_from *from)
@@ -139,8 +145,11 @@ static void on_pong(struct paths *p, mono now, struct path_peer *peer, const str
 		c->last_pong = now;
 	}
 	path_remember_address(p, peer, &ping.via);
-	if (path_better(&found, &peer->best) || !path_trusted(peer, now))
-		path_set_best(p, peer, &found);
+	if (ping.via.vni)
+		path_relay_proved(peer, &ping.via);
+	if (path_better(&found, &peer->best) || !path_trusted(peer, now) ||
+	    is_same_relay(&found.via, &peer->best.via))
+		peer->best = found;
 	if (path_via_eq(&peer->best.via, &ping.via)) {
 		peer->best.latency_us = rtt_us;
 		peer->trust_until = mono_after(now, PATHS_TRUST_US);
@@ -156,7 +165,7 @@ static void send_pong(struct paths *p, struct path_peer *peer, struct disco_slot
 	if (from->region)
 		m.source = (struct addr){ .ip = derp_magic_ip, .port = (uint16_t)from->region };
 	m.source.zone = 0;
-	(void)send_msg(p, peer, slot, &m, &from->via, from->region);
+	(void)path_send_msg(p, peer, slot, &m, &from->via, from->region);
 }
 
 /* True: this very ping came before. */
@@ -205,6 +214,8 @@ static void on_ping(struct paths *p, mono now, struct path_peer *peer, struct di
 	send_pong(p, peer, slot, m, from);
 	if (!from->region && !from->via.vni)
 		ping_back(p, now, peer, &from->via);
+	if (!from->region && from->via.vni)
+		path_relay_heard_ping(p, now, peer, &from->via);
 }
 
 static void on_call_me_maybe(struct paths *p, mono now, struct path_peer *peer,
@@ -243,6 +254,17 @@ static void note_slot(struct paths *p, mono now, struct path_peer *peer,
 	path_reset(p, now, peer, true);
 }
 
+static void on_relay_message(struct paths *p, mono now, struct path_peer *peer,
+                             const struct disco_slot *slot, const struct disco_msg *m)
+{
+	if (m->type == DISCO_CALL_ME_MAYBE_VIA)
+		path_relay_invited(p, now, peer, slot, m);
+	else if (m->type == DISCO_ALLOCATE)
+		path_relay_asked(p, now, peer, slot, m);
+	else
+		paths_allocated(p, now, &peer->node, m);
+}
+
 static void handle(struct paths *p, mono now, struct path_peer *peer, struct disco_slot *slot,
                    const struct disco_msg *m, const struct path_from *from, bool sure)
 {
@@ -263,13 +285,20 @@ static void handle(struct paths *p, mono now, struct path_peer *peer, struct dis
 		note_slot(p, now, peer, slot);
 		on_call_me_maybe(p, now, peer, m);
 		break;
-	case DISCO_BIND:
-	case DISCO_BIND_CHALLENGE:
-	case DISCO_BIND_ANSWER:
 	case DISCO_CALL_ME_MAYBE_VIA:
 	case DISCO_ALLOCATE:
 	case DISCO_ALLOCATED:
-		/* Peer relays have a core of their own. */
+		if (!from->region || !node_pub_eq(&from->node, &peer->node)) {
+			p->drops[PATHS_DROP_WRONG_WAY]++;
+			return;
+		}
+		note_slot(p, now, peer, slot);
+		on_relay_message(p, now, peer, slot, m);
+		break;
+	case DISCO_BIND:
+	case DISCO_BIND_CHALLENGE:
+	case DISCO_BIND_ANSWER:
+		/* Between a node and a relay, with the control bit. */
 		return;
 	}
 	path_update(p, now, peer);

@@ -1,13 +1,14 @@
 #pragma once
 /*
  * Inside of paths.h: shared by paths.c (peers, choice, timers), paths_disco.c
- * (messages in and out) and paths_score.c (which way is better). Nobody else.
+ * (messages in and out), paths_relay.c (ways through peers that relay) and paths_score.c (which way is better). Nobody else.
  */
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "path/paths.h"
+#include "protocol/udprelay_client.h"
 
 /* A ping of ours on the way. */
 struct path_ping {
@@ -67,6 +68,9 @@ struct path_peer {
 	mono unanswered;     /* since when data goes out and nothing comes back; 0: it does */
 	bool doubted;        /* a ping went out to settle it */
 	mono heartbeat;      /* when the next is due; MONO_NEVER: idle */
+	bool relay_capable;
+	mono last_relay_ask;            /* peer relays were looked for; 0: never */
+	struct path_relaying *relaying; /* NULL: nothing under way */
 	bool want_cmm;       /* waits for fresh endpoints of our own */
 	unsigned cmm_budget; /* handled in this second */
 	unsigned probe_budget;
@@ -92,7 +96,9 @@ struct paths {
 	struct paths_cfg cfg;
 	struct disco_pub self_disco;
 	struct map by_node, by_disco, by_address;
-	struct link peers;
+	struct link peers, relaying;
+	VEC(struct node_pub) relays;
+	uint32_t generation; /* of requests and bindings */
 	struct heap timers;
 	struct link outs;
 	struct path_queued *given;
@@ -135,9 +141,24 @@ bool path_better(const struct best *a, const struct best *b);
 struct path_queued *paths_put(struct paths *p, enum paths_act act, struct path_peer *peer,
                               struct span bytes);
 const struct box_shared *path_slot_key(struct paths *p, struct disco_slot *s);
+bool path_send_msg(struct paths *p, struct path_peer *peer, struct disco_slot *slot,
+                   const struct disco_msg *m, const struct path_via *via, int region);
 bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const struct path_via *via,
                     int region, uint64_t token, size_t size);
 void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer);
+
+/* paths_relay.c */
+void path_relay_seek(struct paths *p, mono now, struct path_peer *peer);
+void path_relay_run(struct paths *p, mono now, struct path_peer *peer);
+mono path_relay_deadline(const struct path_peer *peer);
+void path_relay_forget(struct path_peer *peer);
+void path_relay_invited(struct paths *p, mono now, struct path_peer *peer,
+                        const struct disco_slot *slot, const struct disco_msg *m);
+void path_relay_asked(struct paths *p, mono now, struct path_peer *peer,
+                      const struct disco_slot *slot, const struct disco_msg *m);
+void path_relay_heard_ping(struct paths *p, mono now, struct path_peer *peer,
+                           const struct path_via *via);
+void path_relay_proved(struct path_peer *peer, const struct path_via *via);
 
 /* paths.c */
 struct candidate *path_candidate(struct paths *p, mono now, struct path_peer *peer,
@@ -145,7 +166,6 @@ struct candidate *path_candidate(struct paths *p, mono now, struct path_peer *pe
 void path_full_ping(struct paths *p, mono now, struct path_peer *peer, bool after_cmm);
 void path_remember_address(struct paths *p, struct path_peer *peer, const struct path_via *via);
 void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_best);
-void path_set_best(struct paths *p, struct path_peer *peer, const struct best *best);
 void path_update(struct paths *p, mono now, struct path_peer *peer);
 bool path_spend(struct path_peer *peer, mono now, unsigned *budget, unsigned allowed);
 static inline bool path_trusted(const struct path_peer *peer, mono now)

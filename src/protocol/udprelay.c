@@ -374,6 +374,15 @@ size_t udprelay_count(const struct udprelay *r)
 	return r->vnis.n;
 }
 
+size_t udprelay_open(const struct udprelay *r)
+{
+	size_t n = 0;
+
+	for (struct map_node *m = map_first(&r->vnis); m; m = map_next(&r->vnis, m))
+		n += is_bound(CONTAINER_OF(m, struct endpoint, by_vni));
+	return n;
+}
+
 void udprelay_carried(const struct udprelay *r, uint64_t *ret_datagrams, uint64_t *ret_bytes)
 {
 	*ret_datagrams = r->datagrams;

@@ -70,5 +70,7 @@ NODISCARD bool udprelay_recv(struct udprelay *r, mono now, const struct addr *fr
 void udprelay_timeout(struct udprelay *r, mono now);
 mono udprelay_deadline(const struct udprelay *r); /* MONO_NEVER without endpoints */
 size_t udprelay_count(const struct udprelay *r);
+/* Of these, with both legs bound. */
+size_t udprelay_open(const struct udprelay *r);
 /* Datagrams and bytes carried from one client to another. */
 void udprelay_carried(const struct udprelay *r, uint64_t *ret_datagrams, uint64_t *ret_bytes);

@@ -134,6 +134,7 @@ static void drain(struct node *n)
 			break;
 		case PATHS_CHANGED:
 		case PATHS_PING_DONE:
+		case PATHS_ALLOCATE:
 			break;
 		}
 	}
