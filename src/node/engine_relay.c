@@ -46,8 +46,7 @@ bool engine_may_relay(void *ctx, const struct node_pub *key)
 	const struct filter *f = mesh_filter(e->mesh);
 	struct netmap_peer *p = m ? netmap_peer_by_key(m, key) : NULL;
 
-	return p && f && !p->node->unsigned_peerapi_only &&
-	       has_cap(f, p->node, m->self, CAP_RELAY);
+	return p && f && !p->node->unsigned_peerapi_only && has_cap(f, p->node, m->self, CAP_RELAY);
 }
 
 bool engine_relay_client(const struct netmap *m)

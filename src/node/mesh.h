@@ -103,9 +103,9 @@ struct mesh_cfg {
 	uint16_t port;                   /* of the UDP sockets; 0: any */
 	bool no_mark;                    /* SO_MARK is not allowed here (a test without root) */
 	bool only_tcp443;                /* never UDP */
+	bool never_direct;               /* data over relays alone, for tests */
 	void (*grow)(void *arg, int fd); /* as in struct udp_cfg; may be NULL */
 	void *grow_arg;
-	bool never_direct;               /* data over relays alone, for tests */
 	struct mesh_hooks hooks;
 };
 
@@ -157,8 +157,6 @@ struct mesh_host {
 /* major: routes or addresses changed, what was proved is proved no more. */
 void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major);
 
-enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP, MESH_PING_ICMP };
-=======
 /* Peers that would relay between us and others; see paths_set_relays. */
 void mesh_set_peer_relays(struct mesh *m, const struct node_pub *v, size_t n);
 /* We relay for peers, on this port (0: any), and are also reached at `fixed`. NULL: we do not. */
@@ -172,8 +170,7 @@ NODISCARD int mesh_set_relay_server(struct mesh *m, const struct mesh_relay_serv
 /* False: we do not relay. */
 bool mesh_relay_server_stats(const struct mesh *m, struct peer_relay_stats *ret);
 
-enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP };
->>>>>>> dadb6d9 (Peer relays: used as a client, and served to peers)
+enum mesh_ping_kind { MESH_PING_DISCO, MESH_PING_TSMP, MESH_PING_ICMP };
 /* ERR_UNKNOWN: no such peer */
 NODISCARD int mesh_ping(struct mesh *m, const struct node_pub *key, enum mesh_ping_kind kind,
                         uint64_t token, size_t size);

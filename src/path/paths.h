@@ -39,7 +39,7 @@ enum {
 	PATHS_HEARTBEAT_US = 3000000,
 	PATHS_SESSION_US = 45000000,
 	PATHS_PING_TIMEOUT_US = 5000000,
-	PATHS_RELAYS_MAX = 32, /* peers that would relay for us */
+	PATHS_RELAYS_MAX = 32,    /* peers that would relay for us */
 	PATHS_MTU_DEFAULT = 1360, /* wire size that any path is taken to carry */
 };
 
@@ -95,12 +95,12 @@ enum paths_act {
 struct paths_out {
 	enum paths_act act;
 	struct path_peer *peer;
-	struct path_via via;  /* SEND; PING_DONE by UDP */
-	int region;           /* SEND_DERP; PING_DONE by DERP: not 0 */
-	struct node_pub node; /* SEND_DERP */
-	struct span bytes;    /* good until the next call */
-	uint64_t token;       /* PING_DONE */
-	int64_t rtt_us;       /* PING_DONE; negative: no answer in time */
+	struct path_via via;                /* SEND; PING_DONE by UDP */
+	int region;                         /* SEND_DERP; PING_DONE by DERP: not 0 */
+	struct node_pub node;               /* SEND_DERP */
+	struct span bytes;                  /* good until the next call */
+	uint64_t token;                     /* PING_DONE */
+	int64_t rtt_us;                     /* PING_DONE; negative: no answer in time */
 	struct disco_pub asker, clients[2]; /* ALLOCATE */
 	uint32_t generation;                /* ALLOCATE */
 };

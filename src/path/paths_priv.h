@@ -1,7 +1,8 @@
 #pragma once
 /*
  * Inside of paths.h: shared by paths.c (peers, choice, timers), paths_disco.c
- * (messages in and out), paths_relay.c (ways through peers that relay) and paths_score.c (which way is better). Nobody else.
+ * (messages in and out), paths_relay.c (ways through peers that relay) and paths_score.c (which way
+ * is better). Nobody else.
  */
 #include "base/heap.h"
 #include "base/list.h"
@@ -65,14 +66,14 @@ struct path_peer {
 	struct best best;
 	mono trust_until;
 	mono last_sent, last_heard, last_full_ping;
-	mono unanswered;     /* since when data goes out and nothing comes back; 0: it does */
-	bool doubted;        /* a ping went out to settle it */
-	mono heartbeat;      /* when the next is due; MONO_NEVER: idle */
+	mono unanswered; /* since when data goes out and nothing comes back; 0: it does */
+	bool doubted;    /* a ping went out to settle it */
+	mono heartbeat;  /* when the next is due; MONO_NEVER: idle */
 	bool relay_capable;
 	mono last_relay_ask;            /* peer relays were looked for; 0: never */
 	struct path_relaying *relaying; /* NULL: nothing under way */
-	bool want_cmm;       /* waits for fresh endpoints of our own */
-	unsigned cmm_budget; /* handled in this second */
+	bool want_cmm;                  /* waits for fresh endpoints of our own */
+	unsigned cmm_budget;            /* handled in this second */
 	unsigned probe_budget;
 	mono budget_since;
 	struct heap_node timer;
