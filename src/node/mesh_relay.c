@@ -85,7 +85,9 @@ int mesh_set_relay_server(struct mesh *m, const struct mesh_relay_server *cfg)
 {
 	struct peer_relay_cfg c = { .ev = m->cfg.ev,
 		                    .rand = &m->rand,
-		                    .mark = m->cfg.no_mark ? 0 : MESH_FWMARK };
+		                    .mark = m->cfg.no_mark ? 0 : MESH_FWMARK,
+		                    .grow = m->cfg.grow,
+		                    .grow_arg = m->cfg.grow_arg };
 	int r;
 
 	if (!cfg || !m->server || cfg->port != m->server_port)

@@ -14,7 +14,6 @@ enum {
 	SEEN_MAX = 8,
 	PROBE_MIN_US = 20000000,
 	PROBE_MAX_US = 26000000,
-	BUFFER = 7 << 20,        /* bursts of many peers wait here */
 	SEEN_US = 310 * 1000000, /* an address of STUN is told for so long */
 };
 
@@ -220,7 +219,8 @@ static int open_sockets(struct peer_relay *r, const struct peer_relay_cfg *cfg)
 	struct dgram_cfg d = { .ev = cfg->ev,
 		               .bind = { .ip = ip4(0, 0, 0, 0), .port = cfg->port },
 		               .mark = cfg->mark,
-		               .buffer = BUFFER,
+		               .grow = cfg->grow,
+		               .grow_arg = cfg->grow_arg,
 		               .recv = on_datagram,
 		               .owner = r };
 	struct addr local;

@@ -17,8 +17,10 @@ struct peer_relay;
 struct peer_relay_cfg {
 	struct ev *ev;
 	const struct rand_src *rand;
-	uint32_t mark; /* SO_MARK; 0: none */
-	uint16_t port; /* 0: any */
+	uint32_t mark;                   /* SO_MARK; 0: none */
+	uint16_t port;                   /* 0: any */
+	void (*grow)(void *arg, int fd); /* as in struct dgram_cfg */
+	void *grow_arg;
 };
 
 /* -errno; IPv6 may be missing, IPv4 not. */

@@ -48,13 +48,6 @@ int socket_mark(int fd, uint32_t mark)
 	return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ? -errno : 0;
 }
 
-/* More than an ordinary user may have, if we may; what can be had otherwise. */
-static void set_buffer(int fd, int plain, int force, int bytes)
-{
-	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) < 0)
-		(void)setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
-}
-
 static int set_up(int fd, const struct dgram_cfg *cfg)
 {
 	static const int on = 1;
@@ -73,10 +66,8 @@ static int set_up(int fd, const struct dgram_cfg *cfg)
 	if (ss.sa.sa_family == AF_INET6 &&
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		return -errno;
-	if (cfg->buffer) {
-		set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, cfg->buffer);
-		set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, cfg->buffer);
-	}
+	if (cfg->grow)
+		cfg->grow(cfg->grow_arg, fd);
 	return bind(fd, &ss.sa, len) < 0 ? -errno : 0;
 }
 

@@ -23,7 +23,9 @@ struct dgram_cfg {
 	uint32_t mark;      /* SO_MARK; 0: none */
 	const char *device; /* bound to this interface; NULL: none */
 	bool freebind;      /* the address may not be there yet */
-	int buffer;         /* of the kernel, each way, in bytes; 0: its default */
+	/* Gives the kernel's queues more room than anybody may ask for; NULL: not wanted. */
+	void (*grow)(void *arg, int fd);
+	void *grow_arg;
 	/* The bytes are good until the call returns; freeing the socket in it is allowed. */
 	void (*recv)(void *owner, const struct addr *from, struct span bytes);
 	void *owner;
