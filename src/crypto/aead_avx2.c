@@ -30,13 +30,18 @@ enum {
 	ROUNDS = 10, /* double ones */
 };
 
-/* Eight blocks to make: whose counter, which block, and where they go. */
+/* Blocks of one message that lie in lanes next to each other. */
+struct part {
+	size_t msg;
+	uint32_t block; /* the first one; 0 is the one-time key, and comes alone */
+	uint32_t n;
+};
+
+/* Eight blocks to make, and whose they are. */
 struct lanes {
-	uint32_t block[LANES], lo[LANES], hi[LANES];
-	uint8_t *dst[LANES];
-	uint32_t len[LANES]; /* 1..BLOCK bytes to XOR; 0: copy the one-time key */
-	bool last[LANES];    /* with it the message may be authenticated */
-	size_t n;
+	__m256i block, lo, hi; /* of each: its number, and its message's counter */
+	struct part part[LANES];
+	size_t parts, n;
 };
 
 /* A message being authenticated; none if msg is NULL. */
@@ -64,12 +69,30 @@ struct batch {
 
 /* ---- Poly1305 ------------------------------------------------------------- */
 
+static void took(struct chain *c, struct poly1305_sum sum, const uint8_t *p)
+{
+	c->sum = sum;
+	c->blocks -= (size_t)(p - c->p) / 16;
+	c->p = p;
+}
+
+AVX2 static void hash_one(struct chain *c, const struct poly1305_key *key)
+{
+	struct poly1305_sum sum = c->sum;
+	const uint8_t *p = c->p;
+
+	for (size_t i = 0; i < c->blocks; i++, p += 16)
+		poly1305_block(&sum, key, p);
+	took(c, sum, p);
+}
+
 AVX2 static void settle(struct batch *b, struct chain *c)
 {
 	uint8_t tag[AEAD_TAG], last[16] = { 0 };
 	struct aead_msg *m = c->msg;
 	const struct poly1305_key *poly = &b->poly.k[c - b->chain];
 
+	hash_one(c, poly);
 	if (m->n % 16) {
 		memcpy(last, c->p, m->n % 16);
 		poly1305_block(&c->sum, poly, last);
@@ -85,11 +108,14 @@ AVX2 static void settle(struct batch *b, struct chain *c)
 	c->msg = NULL;
 }
 
-/* Ends chains that have seen their text, and gives idle ones the next message. */
+/*
+ * Ends chains that have seen their text, and gives idle ones the next message.
+ * The cipher takes two blocks at a time along: a single one would wait for ever.
+ */
 static void refill(struct batch *b)
 {
 	for (struct chain *c = b->chain; c < b->chain + CHAINS; c++) {
-		if (c->msg && c->blocks == 0)
+		if (c->msg && c->blocks < 2)
 			settle(b, c);
 		if (c->msg || b->taken == b->ready)
 			continue;
@@ -107,23 +133,6 @@ static size_t steps_together(const struct batch *b)
 	size_t x = b->chain[0].blocks, y = b->chain[1].blocks;
 
 	return x < y ? x : y;
-}
-
-static void took(struct chain *c, struct poly1305_sum sum, const uint8_t *p)
-{
-	c->sum = sum;
-	c->blocks -= (size_t)(p - c->p) / 16;
-	c->p = p;
-}
-
-AVX2 static void hash_one(struct chain *c, const struct poly1305_key *key)
-{
-	struct poly1305_sum sum = c->sum;
-	const uint8_t *p = c->p;
-
-	for (size_t i = 0; i < c->blocks; i++, p += 16)
-		poly1305_block(&sum, key, p);
-	took(c, sum, p);
 }
 
 /* Authenticates without the cipher, until a chain has seen its text. */
@@ -154,53 +163,59 @@ static bool hashing(const struct batch *b)
 
 #define ADD(a, b) _mm256_add_epi32(a, b)
 #define XOR(a, b) _mm256_xor_si256(a, b)
-#define ROTATE(x, k) _mm256_or_si256(_mm256_slli_epi32(x, k), _mm256_srli_epi32(x, 32 - (k)))
 
 /*
- * A quarter round. The third row lives in memory: sixteen rows and a register to
- * work with are one more than there are registers, and loading what is added
- * next costs nothing.
+ * Two quarter rounds that have nothing to do with each other. In assembly, as the
+ * registers just suffice, and compilers spill: twelve rows, the third rows'
+ * two sums, one to rotate with, and a mask. The third row itself lives in memory,
+ * which costs nothing, as it is added from there.
  */
-#define QUARTER(a, b, row, d)                            \
-	do {                                             \
-		__m256i c_;                              \
-		a = ADD(a, b);                           \
-		d = _mm256_shuffle_epi8(XOR(d, a), r16); \
-		c_ = ADD(d, (row));                      \
-		b = XOR(b, c_);                          \
-		b = ROTATE(b, 12);                       \
-		a = ADD(a, b);                           \
-		d = _mm256_shuffle_epi8(XOR(d, a), r8);  \
-		c_ = ADD(c_, d);                         \
-		(row) = c_;                              \
-		b = XOR(b, c_);                          \
-		b = ROTATE(b, 7);                        \
-	} while (0)
-
-/* Keeps the compiler from holding rows of memory in registers after all. */
-#define IN_MEMORY(rows) __asm__ volatile("" : "+m"(rows))
+/* clang-format off */
+#define TWICE(op, x, y, z)                              \
+	op " %[" x "0], %[" y "0], %[" z "0]\n\t"       \
+	op " %[" x "1], %[" y "1], %[" z "1]\n\t"
+#define ROTATE(bits, i)                                 \
+	"vpslld $" #bits ", %[b" #i "], %[t]\n\t"       \
+	"vpsrld $32-" #bits ", %[b" #i "], %[b" #i "]\n\t" \
+	"vpor %[t], %[b" #i "], %[b" #i "]\n\t"
+#define QUARTERS(a, b, row, d, a_, b_, row_, d_)        \
+	__asm__(TWICE("vpaddd", "b", "a", "a")          \
+	        TWICE("vpxor", "a", "d", "d")           \
+	        "vpshufb %[r16], %[d0], %[d0]\n\t"      \
+	        "vpshufb %[r16], %[d1], %[d1]\n\t"      \
+	        TWICE("vpaddd", "c", "d", "s")          \
+	        TWICE("vpxor", "s", "b", "b")           \
+	        ROTATE(12, 0) ROTATE(12, 1)             \
+	        TWICE("vpaddd", "b", "a", "a")          \
+	        TWICE("vpxor", "a", "d", "d")           \
+	        "vpshufb %[r8], %[d0], %[d0]\n\t"       \
+	        "vpshufb %[r8], %[d1], %[d1]\n\t"       \
+	        TWICE("vpaddd", "d", "s", "s")          \
+	        "vmovdqa %[s0], %[c0]\n\t"              \
+	        "vmovdqa %[s1], %[c1]\n\t"              \
+	        TWICE("vpxor", "s", "b", "b")           \
+	        ROTATE(7, 0) ROTATE(7, 1)               \
+	        : [a0] "+x"(a), [b0] "+x"(b), [d0] "+x"(d), [c0] "+m"(row), \
+	          [a1] "+x"(a_), [b1] "+x"(b_), [d1] "+x"(d_), [c1] "+m"(row_), \
+	          [s0] "=&x"(s0), [s1] "=&x"(s1), [t] "=&x"(t) \
+	        : [r16] "x"(r16), [r8] "m"(r8))
+/* clang-format on */
 
 /* The state is a0..a3, b0..b3, c[0..3], d0..d3: named singly, or it would live in memory. */
-#define COLUMNS()                          \
-	do {                               \
-		IN_MEMORY(c);              \
-		QUARTER(a0, b0, c[0], d0); \
-		QUARTER(a1, b1, c[1], d1); \
-		QUARTER(a2, b2, c[2], d2); \
-		QUARTER(a3, b3, c[3], d3); \
+#define COLUMNS()                                             \
+	do {                                                  \
+		QUARTERS(a0, b0, c[0], d0, a1, b1, c[1], d1); \
+		QUARTERS(a2, b2, c[2], d2, a3, b3, c[3], d3); \
 	} while (0)
 
-#define DIAGONALS()                        \
-	do {                               \
-		IN_MEMORY(c);              \
-		QUARTER(a0, b1, c[2], d3); \
-		QUARTER(a1, b2, c[3], d0); \
-		QUARTER(a2, b3, c[0], d1); \
-		QUARTER(a3, b0, c[1], d2); \
+#define DIAGONALS()                                           \
+	do {                                                  \
+		QUARTERS(a0, b1, c[2], d3, a1, b2, c[3], d0); \
+		QUARTERS(a2, b3, c[0], d1, a3, b0, c[1], d2); \
 	} while (0)
 
 /* Rows of one word from eight blocks become rows of eight words from one block. */
-AVX2_INLINE void transpose(__m256i v[8])
+AVX2_INLINE void transpose(__m256i ret[8], const __m256i v[8])
 {
 	__m256i t[8], u[8];
 
@@ -215,8 +230,8 @@ AVX2_INLINE void transpose(__m256i v[8])
 		u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
 	}
 	for (int i = 0; i < 4; i++) {
-		v[i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
-		v[4 + i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
+		ret[i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
+		ret[4 + i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
 	}
 }
 
@@ -228,10 +243,10 @@ AVX2_INLINE void start_state(__m256i x[16], const struct batch *b)
 	x[3] = _mm256_set1_epi32(0x6b206574);
 	for (int i = 0; i < 8; i++)
 		x[4 + i] = _mm256_set1_epi32((int)b->k[i]);
-	x[12] = _mm256_loadu_si256((const void *)b->lanes.block);
+	x[12] = b->lanes.block;
 	x[13] = _mm256_setzero_si256();
-	x[14] = _mm256_loadu_si256((const void *)b->lanes.lo);
-	x[15] = _mm256_loadu_si256((const void *)b->lanes.hi);
+	x[14] = b->lanes.lo;
+	x[15] = b->lanes.hi;
 }
 
 /*
@@ -259,6 +274,7 @@ AVX2 static void chacha8(struct batch *b)
 	__m256i b0 = first[4], b1 = first[5], b2 = first[6], b3 = first[7];
 	__m256i c[4] = { first[8], first[9], first[10], first[11] };
 	__m256i d0 = first[12], d1 = first[13], d2 = first[14], d3 = first[15];
+	__m256i s0, s1, t;
 
 	for (; round < both; round++) {
 		COLUMNS();
@@ -280,10 +296,8 @@ AVX2 static void chacha8(struct batch *b)
 	start_state(first, b);
 	for (int i = 0; i < 16; i++)
 		x[i] = ADD(x[i], first[i]);
-	transpose(x);
-	transpose(x + 8);
-	for (int i = 0; i < 16; i++)
-		b->stream[i] = x[i];
+	transpose(b->stream, x);
+	transpose(b->stream + LANES, x + 8);
 }
 
 AVX2_INLINE void xor32(uint8_t *dst, __m256i stream)
@@ -301,58 +315,80 @@ AVX2 static void xor_part(uint8_t *dst, size_t n, __m256i low, __m256i high)
 	memcpy(dst, text, n);
 }
 
+/* The key stream of the lanes from j on to where it belongs. */
+AVX2 static void put(struct batch *b, const struct part *part, size_t j)
+{
+	struct aead_msg *m = &b->msgs[part->msg];
+
+	if (part->block == 0) {
+		_mm256_storeu_si256((void *)b->keys[part->msg], b->stream[j]);
+		b->ready += b->opening || m->n == 0;
+		return;
+	}
+
+	uint32_t at = (part->block - 1) * BLOCK;
+
+	for (size_t end = j + part->n; j < end; j++, at += BLOCK) {
+		if (m->n - at < BLOCK) {
+			xor_part(m->p + at, m->n - at, b->stream[j], b->stream[LANES + j]);
+			at = m->n;
+			break;
+		}
+		xor32(m->p + at, b->stream[j]);
+		xor32(m->p + at + 32, b->stream[LANES + j]);
+	}
+	/* All of it is there: it may be authenticated. */
+	b->ready += at == m->n && !b->opening;
+}
+
 /* Makes the blocks, puts them where they belong, and empties the list. */
 AVX2 static void run(struct batch *b)
 {
 	struct lanes *l = &b->lanes;
+	size_t lane = 0;
 
 	chacha8(b);
-	for (size_t j = 0; j < l->n; j++) {
-		if (l->len[j] == BLOCK) {
-			xor32(l->dst[j], b->stream[j]);
-			xor32(l->dst[j] + 32, b->stream[LANES + j]);
-		} else if (l->len[j]) {
-			xor_part(l->dst[j], l->len[j], b->stream[j], b->stream[LANES + j]);
-		} else {
-			_mm256_storeu_si256((void *)l->dst[j], b->stream[j]);
-		}
-		b->ready += l->last[j];
+	for (size_t i = 0; i < l->parts; i++) {
+		put(b, &l->part[i], lane);
+		lane += l->part[i].n;
 	}
-	l->n = 0;
+	l->parts = l->n = 0;
 	refill(b);
 }
 
-static void add(struct batch *b, uint64_t counter, uint32_t block, uint8_t *dst, uint32_t len,
-                bool last)
+/* Blocks of a message, as many as there are lanes left for; how many. */
+AVX2 static uint32_t add(struct batch *b, size_t msg, uint32_t block, uint32_t n)
 {
+	const __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
 	struct lanes *l = &b->lanes;
-	size_t j = l->n++;
+	uint64_t counter = b->msgs[msg].counter;
+	__m256i here = _mm256_cmpgt_epi32(number, _mm256_set1_epi32((int)l->n - 1));
+	__m256i blocks = ADD(number, _mm256_set1_epi32((int)(block - (uint32_t)l->n)));
 
-	l->block[j] = block;
-	l->lo[j] = (uint32_t)counter;
-	l->hi[j] = (uint32_t)(counter >> 32);
-	l->dst[j] = dst;
-	l->len[j] = len;
-	l->last[j] = last;
+	if (n > LANES - l->n)
+		n = (uint32_t)(LANES - l->n);
+	/* Those past the last lane taken are made as well, and nobody looks at them. */
+	l->block = _mm256_blendv_epi8(l->block, blocks, here);
+	l->lo = _mm256_blendv_epi8(l->lo, _mm256_set1_epi32((int)counter), here);
+	l->hi = _mm256_blendv_epi8(l->hi, _mm256_set1_epi32((int)(counter >> 32)), here);
+	l->part[l->parts++] = (struct part){ msg, block, n };
+	l->n += n;
 	if (l->n == LANES)
 		run(b);
+	return n;
 }
 
 static void add_key(struct batch *b, size_t i)
 {
-	add(b, b->msgs[i].counter, 0, b->keys[i], 0, b->opening || b->msgs[i].n == 0);
+	(void)add(b, i, 0, 1);
 }
 
-static void add_text(struct batch *b, const struct aead_msg *m)
+static void add_text(struct batch *b, size_t i)
 {
-	uint32_t block = 1;
+	uint32_t blocks = (b->msgs[i].n + BLOCK - 1) / BLOCK;
 
-	for (uint32_t at = 0; at < m->n; at += BLOCK) {
-		bool last = m->n - at <= BLOCK;
-
-		add(b, m->counter, block++, m->p + at, last ? m->n - at : BLOCK,
-		    last && !b->opening);
-	}
+	for (uint32_t done = 0; done < blocks;)
+		done += add(b, i, 1 + done, blocks - done);
 }
 
 static void flush(struct batch *b)
@@ -365,7 +401,7 @@ static void flush(struct batch *b)
 
 static void start(struct batch *b, const struct aead_key *key, struct aead_msg *msgs, size_t n)
 {
-	b->lanes.n = 0;
+	memset(&b->lanes, 0, sizeof(b->lanes));
 	for (int i = 0; i < CHAINS; i++) {
 		b->chain[i].msg = NULL;
 		b->chain[i].blocks = 0;
@@ -392,7 +428,7 @@ static void avx2_seal(struct aead_key *key, struct aead_msg *msgs, size_t n)
 	b.opening = false;
 	for (size_t i = 0; i < n; i++) {
 		add_key(&b, i);
-		add_text(&b, &msgs[i]);
+		add_text(&b, i);
 	}
 	flush(&b);
 	for (refill(&b); hashing(&b); refill(&b))
@@ -422,7 +458,7 @@ static size_t avx2_open(struct aead_key *key, struct aead_msg *msgs, size_t n)
 		for (refill(&b); !verified(&b, i); refill(&b))
 			hash_some(&b);
 		if (msgs[i].ok)
-			add_text(&b, &msgs[i]);
+			add_text(&b, i);
 		else
 			explicit_bzero(msgs[i].p, msgs[i].n);
 		good += msgs[i].ok;
