@@ -38,7 +38,14 @@
 #include "platform/sockaddr.h"
 #include "platform/stream.h"
 
-enum { CAPVER = 131, AT_ONCE = 256, LATENCIES_MAX = 4000000, SAMPLE = 100, SOURCES = 16 };
+enum {
+	CAPVER = 131,
+	AT_ONCE = 256,
+	LATENCIES_MAX = 4000000,
+	SAMPLE = 100,
+	SOURCES = 16,
+	RETRY_US = 1000000
+};
 
 enum client_state { CLOSED, UPGRADING, REGISTERING, POLLING };
 
@@ -61,6 +68,7 @@ struct client {
 	unsigned since;  /* since the mark */
 	size_t peers;
 	uint16_t port; /* of its endpoint */
+	struct ev_timer again;
 };
 
 struct swarm {
@@ -80,7 +88,7 @@ struct swarm {
 	uint64_t messages, bytes;
 	int64_t *latency;
 	size_t n_latency;
-	unsigned errors;
+	unsigned errors, retries;
 };
 
 static void start(struct client *c);
@@ -102,7 +110,8 @@ static int by_value(const void *a, const void *b)
 
 static void done(struct swarm *sw, const char *what)
 {
-	printf("%s %.3f s\n", what, seconds_since(sw));
+	printf("%s %.3f s, %u tried again\n", what, seconds_since(sw), sw->retries);
+	sw->retries = 0;
 	fflush(stdout);
 	sw->doing = IDLE;
 }
@@ -351,9 +360,23 @@ static void on_closed(struct stream *s, void *owner, int why)
 	struct client *c = owner;
 
 	(void)s;
-	fprintf(stderr, "client %u: closed in state %d: %s\n", c->index, c->state, err_text(why));
-	c->sw->errors++;
+	if (c->state != UPGRADING) {
+		fprintf(stderr, "client %u: closed in state %d: %s\n", c->index, c->state,
+		        err_text(why));
+		c->sw->errors++;
+		hang_up(c);
+		return;
+	}
+	/* A server that was too busy: real clients try again, too. */
 	hang_up(c);
+	c->sw->retries++;
+	ev_timer_after(c->sw->ev, &c->again, RETRY_US);
+}
+
+static void on_again(struct ev_timer *t, mono now)
+{
+	(void)now;
+	start(CONTAINER_OF(t, struct client, again));
 }
 
 static size_t read_upgrade(struct client *c, struct span in)
@@ -570,6 +593,7 @@ int main(int argc, char **argv)
 		c->sw = &sw;
 		c->index = (unsigned)i;
 		c->port = 1024;
+		c->again.fn = on_again;
 		machine_priv_new(&c->machine);
 		rand_bytes(c->key.b, KEY_LEN);
 		rand_bytes(c->disco.b, KEY_LEN);

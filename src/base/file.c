@@ -129,3 +129,11 @@ int file_mkdirs(const char *path, mode_t mode)
 		return -errno;
 	return 0;
 }
+
+char *file_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? span_dup(span(path, slash == path ? 1 : (size_t)(slash - path)))
+	             : str_dup(".");
+}

@@ -22,6 +22,9 @@ NODISCARD int file_write_atomic(const char *path, struct span contents, mode_t m
 /* An exclusive advisory lock for the life of the descriptor. -EWOULDBLOCK if somebody has it. */
 NODISCARD int file_lock(const char *path, int *ret_fd);
 
+/* The folder a path is in, "." for a bare name; the caller's to free. */
+char *file_folder(const char *path);
+
 /* The folder and those above it. -errno */
 NODISCARD int file_mkdirs(const char *path, mode_t mode);
 

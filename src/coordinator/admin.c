@@ -489,19 +489,6 @@ static int get_health(struct op *o)
 	return r;
 }
 
-static int backup(struct op *o)
-{
-	struct store *s = state_store(o->st);
-	AUTO_FREE char *path = span_dup(arg_text(o, "path"));
-	int r = *path == '/' ? state_flush(o->st) : ERR_MALFORMED;
-
-	if (r >= 0)
-		r = s->ops->backup(s, path);
-	if (r >= 0)
-		put_empty(o);
-	return r < 0 ? refuse(o, r, "cannot write the copy: give a full path to a new file") : 0;
-}
-
 static void put_audit(void *arg, const struct audit_entry *e)
 {
 	struct op *o = arg;
@@ -625,7 +612,6 @@ static const struct {
 	{ "policy.set", policy_set },
 	{ "policy.check", policy_check },
 	{ "health", get_health },
-	{ "backup", backup },
 	{ "audit.list", audit_list },
 	{ "audit.verify", audit_verify },
 };

@@ -8,15 +8,17 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "coordinator/backup.h"
 #include "coordinator/cmd_priv.h"
 #include "coordinator/coord.h"
+#include "coordinator/fence.h"
 #include "coordinator/import.h"
 #include "coordinator/policy/policy.h"
 #include "crypto/init.h"
 #include "crypto/keys.h"
-#include "platform/caps.h"
 #include "platform/handover.h"
 #include "platform/http_client.h"
+#include "platform/sdnotify.h"
 
 /* ---- the configuration ---- */
 
@@ -52,6 +54,7 @@ int cmd_load_config(const char *path, struct config *cfg)
 	int r = 0;
 
 	path = find_config(path);
+	cfg->path = path;
 	if (path) {
 		r = file_read(path, CONFIG_FILE_MAX, &text);
 		if (r < 0)
@@ -87,52 +90,69 @@ static void set_log_level(const char *name)
 			log_set_level(levels[i].level);
 }
 
+static const char *option(int argc, char **argv, const char *name)
+{
+	for (int i = 0; i + 1 < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return argv[i + 1];
+	return NULL;
+}
+
+static bool has_option(int argc, char **argv, const char *name)
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	return false;
+}
+
 /*
  * With --domain alone: everything on one host, plain HTTP behind a proxy or TLS
  * where a certificate is configured.
  */
 static void apply_domain(struct config *cfg, int argc, char **argv)
 {
-	for (int i = 0; i + 1 < argc; i++)
-		if (strcmp(argv[i], "--domain") == 0) {
-			cfg->base_domain = arena_fmt(&cfg->arena, "tail.%s", argv[i + 1]);
-			cfg->server_url = arena_fmt(&cfg->arena, "https://%s", argv[i + 1]);
-			cfg->listen_addr = "0.0.0.0:8080";
-		}
+	const char *domain = option(argc, argv, "--domain");
+
+	if (!domain)
+		return;
+	cfg->base_domain = arena_fmt(&cfg->arena, "tail.%s", domain);
+	cfg->server_url = arena_fmt(&cfg->arena, "https://%s", domain);
+	cfg->listen_addr = "0.0.0.0:8080";
 }
 
-/* The ports are bound: no capability is needed any more, and none is gained again. */
-static int give_up_rights(void)
+/* Everything that needs rights, then no rights. */
+static int start(struct config *cfg, struct ev *ev, int argc, char **argv, struct coord **ret)
 {
-	int r = caps_no_new_privs();
+	const char *user = option(argc, argv, "--user");
+	int r = user ? fence_become(cfg, user) : 0;
 
 	if (r >= 0)
-		r = caps_keep(NULL, 0);
+		r = coord_new(ev, cfg, ret);
 	if (r >= 0)
-		r = caps_no_dump();
-	return r < 0 ? log_ret(r, "cannot give up rights") : 0;
+		r = coord_listen(*ret);
+	if (r >= 0)
+		r = fence_close(cfg, cfg->path, !has_option(argc, argv, "--no-sandbox"));
+	return r;
 }
 
+/* serve [--domain NAME] [--user NAME] [--no-sandbox] */
 int cmd_serve(struct config *cfg, int argc, char **argv)
 {
 	AUTO(ev_free) struct ev *ev = ev_new();
 	AUTO(coord_free) struct coord *co = NULL;
-	int r;
+	int status;
 
 	(void)limits_raise_files();
 	set_log_level(cfg->log_level);
 	log_set_name("coordinator");
 	apply_domain(cfg, argc, argv);
-	if (!ev)
+	if (!ev || start(cfg, ev, argc, argv, &co) < 0)
 		return EXIT_FAILURE;
-	r = coord_new(ev, cfg, &co);
-	if (r >= 0)
-		r = coord_listen(co);
-	if (r >= 0)
-		r = give_up_rights();
-	if (r < 0)
-		return EXIT_FAILURE;
-	return ev_run(ev);
+	(void)sdnotify("READY=1");
+	status = ev_run(ev);
+	(void)sdnotify("STOPPING=1");
+	return status;
 }
 
 int cmd_configtest(struct config *cfg, int argc, char **argv)
@@ -263,6 +283,67 @@ static int ask(const struct config *cfg, const struct cmd *c, enum cmd_output ou
 	if (http_fetch(&client, &fetch, on_answer, &a))
 		(void)ev_run(ev);
 	return a.status;
+}
+
+/* ---- copies of the database ---- */
+
+struct copying {
+	struct ev *ev;
+	const char *path;
+	int status;
+};
+
+static void on_copy(void *owner, int r, const struct fetched *found)
+{
+	struct copying *c = owner;
+
+	if (r < 0) {
+		fprintf(stderr, "Error: cannot reach the server over its socket: %s\n",
+		        err_text(r));
+	} else if (found->status != 200) {
+		fprintf(stderr, "Error: the server says: %.*s\n", SPAN_FMT(found->body));
+	} else if ((r = file_write_atomic(c->path, found->body, 0600)) < 0) {
+		fprintf(stderr, "Error: %s: %s\n", c->path, err_text(r));
+	} else {
+		printf("Database copied\n");
+		c->status = EXIT_SUCCESS;
+	}
+	ev_stop(c->ev, 0);
+}
+
+/* backup FILE */
+int cmd_backup(struct config *cfg, int argc, char **argv)
+{
+	AUTO(ev_free) struct ev *ev = ev_new();
+	struct copying c = { ev, argc > 0 ? argv[0] : NULL, EXIT_FAILURE };
+	struct http_client client = { .ev = ev };
+	struct fetch_cfg fetch = {
+		.method = "POST",
+		.url = "http://local/admin/backup",
+		.unix_path = cfg->unix_socket,
+		.body_max = 1 << 30,
+	};
+
+	if (!c.path || !ev) {
+		fprintf(stderr, "Error: backup FILE\n");
+		return EXIT_FAILURE;
+	}
+	if (http_fetch(&client, &fetch, on_copy, &c))
+		(void)ev_run(ev);
+	return c.status;
+}
+
+/* restore FILE */
+int cmd_restore(struct config *cfg, int argc, char **argv)
+{
+	if (argc < 1) {
+		fprintf(stderr, "Error: restore FILE\n");
+		return EXIT_FAILURE;
+	}
+	if (backup_restore(cfg, argv[0]) < 0)
+		return EXIT_FAILURE;
+	printf("Database restored; what was there is %s.before-restore\n", cfg->db_path);
+	return EXIT_SUCCESS;
 }
 
 /* ---- flags ---- */

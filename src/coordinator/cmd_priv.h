@@ -70,5 +70,7 @@ int cmd_serve(struct config *cfg, int argc, char **argv);
 int cmd_configtest(struct config *cfg, int argc, char **argv);
 int cmd_import(struct config *cfg, int argc, char **argv);
 int cmd_policy(struct config *cfg, int argc, char **argv);
+int cmd_backup(struct config *cfg, int argc, char **argv);
+int cmd_restore(struct config *cfg, int argc, char **argv);
 int cmd_version(struct config *cfg, int argc, char **argv);
 int cmd_generate(struct config *cfg, int argc, char **argv);

@@ -178,7 +178,8 @@ const struct cmd cmd_table[] = {
 	{ "policy", "", "compile", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "compile --case FILE: what policies do, as JSON", cmd_policy, true },
 	{ "audit", "", "list", LIST, "audit.list", NULL, audit_flags, audit_columns, SHAPE_TABLE, NULL, "List administrative changes", NULL },
 	{ "audit", "", "verify", "", "audit.verify", NULL, no_flags, NULL, SHAPE_DONE, "the audit log is whole", "Check the chain of the audit log", NULL },
-	{ NULL, NULL, "backup", "", "backup", "path", no_flags, NULL, SHAPE_DONE, "Database copied", "Copy the database while it is in use", NULL },
+	{ NULL, NULL, "backup", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "backup FILE: copy the database while it is in use", cmd_backup },
+	{ NULL, NULL, "restore", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "restore FILE: put a copy in the database's place, with no server running", cmd_restore },
 	{ 0 },
 };
 /* clang-format on */

@@ -33,6 +33,7 @@ struct config_pair {
 
 struct config {
 	struct arena arena; /* the texts */
+	const char *path;   /* of the file; NULL: none. The caller's */
 
 	const char *server_url, *listen_addr, *metrics_listen_addr;
 	const char *grpc_listen_addr; /* read, not served */

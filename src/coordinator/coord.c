@@ -142,21 +142,17 @@ static void on_tick(struct ev_timer *t, mono now)
 
 /* ---- keys and files ---- */
 
-static int folder_of(const char *path, mode_t mode)
+static int make_folder_of(const char *path, mode_t mode)
 {
-	AUTO_FREE char *dir = str_dup(path);
-	char *slash = strrchr(dir, '/');
+	AUTO_FREE char *dir = file_folder(path);
 
-	if (!slash || slash == dir)
-		return 0;
-	*slash = 0;
 	return file_mkdirs(dir, mode);
 }
 
 static int make_key(const char *path, struct machine_priv *ret)
 {
 	char text[KEY_TEXT_MAX];
-	int r = folder_of(path, 0700);
+	int r = make_folder_of(path, 0700);
 
 	if (r < 0)
 		return log_ret(r, "cannot make the folder of %s", path);
@@ -319,6 +315,18 @@ static void on_signal(struct ev_signal *s, int signo)
 
 /* ---- the whole ---- */
 
+int coord_lock(const char *db_path, int *ret_fd)
+{
+	AUTO_FREE char *path = str_fmt("%s.lock", db_path);
+	int r = file_lock(path, ret_fd);
+
+	if (r == -EWOULDBLOCK)
+		log_error("%s is in use by another server", db_path);
+	else if (r < 0)
+		return log_ret(r, "cannot lock %s", path);
+	return r < 0 ? ERR_BADSTATE : 0;
+}
+
 static int open_state(struct coord *co)
 {
 	const struct config *cfg = co->cfg;
@@ -338,7 +346,7 @@ static int open_state(struct coord *co)
 		.arg = co,
 	};
 	AUTO(store_close) struct store *store = NULL;
-	int r = folder_of(cfg->db_path, 0700);
+	int r = make_folder_of(cfg->db_path, 0700);
 
 	if (r < 0)
 		return log_ret(r, "cannot make the folder of %s", cfg->db_path);
@@ -347,6 +355,9 @@ static int open_state(struct coord *co)
 		          cfg->db_path);
 		return ERR_VERSION;
 	}
+	r = coord_lock(cfg->db_path, &co->lock);
+	if (r < 0)
+		return r;
 	r = store_sqlite_open(cfg->db_path, &store);
 	if (r >= 0)
 		r = state_new(&scfg, &env, store, &co->st);
@@ -433,7 +444,9 @@ static int start(struct coord *co)
 	if (r >= 0)
 		r = open_state(co);
 	if (r >= 0)
-		r = site_cert_new(co->ev, co->cfg, &co->cert);
+		r = site_cert_new(co->ev, co->cfg,
+		                  inherited_take(co->inherited, co->n_inherited, "http"),
+		                  &co->cert);
 	if (r >= 0)
 		r = outbound_new(co->ev, &co->outbound);
 	if (r >= 0)
@@ -476,6 +489,8 @@ int coord_new(struct ev *ev, struct config *cfg, struct coord **ret)
 
 	co->ev = ev;
 	co->cfg = cfg;
+	co->lock = -1;
+	co->n_inherited = listen_inherited(co->inherited);
 	co->started = ev_wall(ev);
 	co->tick.fn = on_tick;
 	co->flush.fn = on_flush;
@@ -524,6 +539,7 @@ void coord_free(struct coord *co)
 	maphub_free(co->hub);
 	co->hub = NULL;
 	state_free(co->st);
+	fd_close(co->lock);
 	tailnet_policy_free(co->policy);
 	site_cert_free(co->cert);
 	machine_priv_wipe(&co->noise_key);
@@ -550,12 +566,15 @@ static int parse_listen(const char *text, struct addr *ret)
 	return addr_parse(span_str(*text == ':' ? any : text), ret);
 }
 
-static int listen_tcp(struct coord *co, enum coord_door_kind kind, const char *at)
+static int listen_tcp(struct coord *co, enum coord_door_kind kind, const char *name, const char *at)
 {
 	struct listen_cfg cfg = { .accepted = on_accept, .owner = &co->doors[kind] };
+	int passed = inherited_take(co->inherited, co->n_inherited, name);
 	struct addr addr;
 	int r;
 
+	if (passed >= 0)
+		return listener_from_fd(co->ev, passed, &cfg, &co->doors[kind].listener);
 	if (!*at)
 		return 0;
 	r = parse_listen(at, &addr);
@@ -567,7 +586,7 @@ static int listen_tcp(struct coord *co, enum coord_door_kind kind, const char *a
 static int listen_local(struct coord *co)
 {
 	struct listen_cfg cfg = { .accepted = on_accept, .owner = &co->doors[DOOR_LOCAL] };
-	int r = folder_of(co->cfg->unix_socket, 0755);
+	int r = make_folder_of(co->cfg->unix_socket, 0755);
 
 	if (r >= 0)
 		r = listener_unix(co->ev, co->cfg->unix_socket, (mode_t)co->cfg->unix_socket_mode,
@@ -577,10 +596,10 @@ static int listen_local(struct coord *co)
 
 int coord_listen(struct coord *co)
 {
-	int r = listen_tcp(co, DOOR_NET, co->cfg->listen_addr);
+	int r = listen_tcp(co, DOOR_NET, "net", co->cfg->listen_addr);
 
 	if (r >= 0)
-		r = listen_tcp(co, DOOR_METRICS, co->cfg->metrics_listen_addr);
+		r = listen_tcp(co, DOOR_METRICS, "metrics", co->cfg->metrics_listen_addr);
 	if (r >= 0)
 		r = listen_local(co);
 	if (r >= 0)

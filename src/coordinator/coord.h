@@ -63,6 +63,7 @@ struct coord {
 	struct rand_src rand;
 	struct machine_priv noise_key;
 	struct machine_pub noise_pub;
+	int lock; /* on the database: one server at a time; -1: none */
 	struct state *st;
 	struct tailnet_policy *policy;
 	struct judge judge;
@@ -85,6 +86,9 @@ struct coord {
 	size_t n_trusted;
 	struct ev_timer tick, flush;
 	struct ev_signal signals;
+	/* Sockets of the service manager: "net", "metrics", "http". */
+	struct inherited inherited[LISTEN_INHERITED_MAX];
+	size_t n_inherited;
 	wall started;
 };
 
@@ -94,6 +98,11 @@ NODISCARD int coord_new(struct ev *ev, struct config *cfg, struct coord **ret);
 NODISCARD int coord_listen(struct coord *co);
 void coord_free(struct coord *co);
 DEFINE_AUTO(coord_free, struct coord *)
+/*
+ * One who writes to the database at a time; held until the descriptor is closed.
+ * ERR_BADSTATE: somebody has it.
+ */
+NODISCARD int coord_lock(const char *db_path, int *ret_fd);
 /* SIGHUP: files that may have changed. */
 void coord_reload(struct coord *co);
 

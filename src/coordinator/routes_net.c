@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "coordinator/admin.h"
+#include "coordinator/backup.h"
 #include "coordinator/c2n.h"
 #include "coordinator/embed.h"
 #include "coordinator/front.h"
@@ -215,9 +216,9 @@ const size_t routes_noise_n = ARRAY_LEN(routes_noise);
 /* ---- for administrators, on the Unix socket ---- */
 
 const struct coord_route routes_local[] = {
-	{ { "*", "/api/v1/{rest...}" }, front_api }, { { "GET", "/health" }, get_health },
-	{ { "GET", "/version" }, get_version },      { { "POST", "/admin/nodes.ask" }, admin_ask },
-	{ { "POST", "/admin/{op}" }, admin_call },
+	{ { "*", "/api/v1/{rest...}" }, front_api },  { { "GET", "/health" }, get_health },
+	{ { "GET", "/version" }, get_version },       { { "POST", "/admin/nodes.ask" }, admin_ask },
+	{ { "POST", "/admin/backup" }, backup_call }, { { "POST", "/admin/{op}" }, admin_call },
 };
 const size_t routes_local_n = ARRAY_LEN(routes_local);
 

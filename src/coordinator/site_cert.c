@@ -15,6 +15,7 @@ struct site_cert {
 	struct ev *ev;
 	struct tls_server *tls;
 	struct tls_cert *cert; /* of the files */
+	int port80;            /* passed by the service manager; -1: none */
 	struct acme_keep *acme;
 	struct resolver *resolver;
 	struct tls_client *trust;
@@ -118,7 +119,9 @@ static int open_port(struct site_cert *s)
 	int r = parse_listen(s->cfg->le_listen, &at);
 
 	s->http = http_server_new(&cfg);
-	if (r == 0)
+	if (s->port80 >= 0)
+		r = listener_from_fd(s->ev, s->port80, &lcfg, &s->listener);
+	else if (r == 0)
 		r = listener_tcp(s->ev, &at, &lcfg, &s->listener);
 	return r < 0 ? log_ret(r, "tls_letsencrypt_listen \"%s\"", s->cfg->le_listen) : 0;
 }
@@ -152,7 +155,7 @@ static int start_acme(struct site_cert *s)
 	return http01 ? open_port(s) : 0;
 }
 
-int site_cert_new(struct ev *ev, const struct config *cfg, struct site_cert **ret)
+int site_cert_new(struct ev *ev, const struct config *cfg, int port80, struct site_cert **ret)
 {
 	struct tls_server_cfg tls = { .alpn = TLS_ALPN_HTTP1, .choose = choose };
 	struct site_cert *s;
@@ -164,6 +167,7 @@ int site_cert_new(struct ev *ev, const struct config *cfg, struct site_cert **re
 	s = mem_new(struct site_cert);
 	s->ev = ev;
 	s->cfg = cfg;
+	s->port80 = port80;
 	tls.owner = s;
 	r = tls_server_new(&tls, &s->tls);
 	if (r == 0)

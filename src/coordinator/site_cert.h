@@ -10,8 +10,12 @@
 
 struct site_cert;
 
-/* *ret is NULL if the configuration asks for no TLS. What is wrong was logged. */
-NODISCARD int site_cert_new(struct ev *ev, const struct config *cfg, struct site_cert **ret);
+/*
+ * port80: a socket that listens there already, or -1. *ret is NULL if the
+ * configuration asks for no TLS. What is wrong was logged.
+ */
+NODISCARD int site_cert_new(struct ev *ev, const struct config *cfg, int port80,
+                            struct site_cert **ret);
 void site_cert_free(struct site_cert *s);
 /* For accepted connections; NULL for NULL: plain. */
 struct tls_server *site_cert_tls(const struct site_cert *s);

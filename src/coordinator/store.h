@@ -9,6 +9,7 @@
  * spoils the transaction: the caller rolls back and answers with the error.
  *
  *	ERR_STORE	the database refused (logged once, with its own words)
+ *	-ENOSPC, -EROFS	the disk is full, or cannot be written
  *	ERR_EXISTS	a unique value is taken: the guard behind the state's checks
  *	ERR_VERSION	written by a newer version of this program
  *	ERR_MALFORMED	a stored record cannot be read, or the file is damaged

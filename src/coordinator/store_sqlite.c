@@ -1,5 +1,7 @@
 #include "coordinator/store_sqlite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ static const char setup[] = "PRAGMA journal_mode = WAL;"
 			    "PRAGMA synchronous = NORMAL;"
 			    "PRAGMA foreign_keys = ON;"
 			    "PRAGMA busy_timeout = 10000;"
+			    "PRAGMA temp_store = MEMORY;"
 			    "PRAGMA cache_size = -4096;";
 
 /* clang-format off */
@@ -71,9 +74,19 @@ static const char *const statements[SQL_MAX] = {
 int sql_failed(struct store_sqlite *s, int rc, const char *what)
 {
 	log_error("database: %s: %s", what, sqlite3_errmsg(s->db));
-	if (rc == SQLITE_CONSTRAINT)
+	switch (rc & 0xff) {
+	case SQLITE_CONSTRAINT:
 		return ERR_EXISTS;
-	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? ERR_MALFORMED : ERR_STORE;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return ERR_MALFORMED;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_READONLY:
+		return -EROFS;
+	default:
+		return ERR_STORE;
+	}
 }
 
 int sql_exec(struct store_sqlite *s, const char *sql)
@@ -467,6 +480,13 @@ static int migrate(struct store_sqlite *s)
 	return migrate_from(s, have);
 }
 
+/* Made before SQLite would, which lets everybody read; its other files take the mode over. */
+static void make_private(const char *path)
+{
+	if (strcmp(path, ":memory:") != 0)
+		fd_close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+}
+
 int store_sqlite_open(const char *path, struct store **ret)
 {
 	struct store_sqlite *s = mem_new(struct store_sqlite);
@@ -474,6 +494,7 @@ int store_sqlite_open(const char *path, struct store **ret)
 
 	s->base.ops = &sqlite_ops;
 	s->path = str_dup(path);
+	make_private(path);
 
 	int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
