@@ -133,8 +133,6 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-static const char default_derp_url[] = "https://controlplane.tailscale.com/derpmap/default";
-
 static void *slot_of(struct config *c, const struct row *row)
 {
 	return (char *)c + row->at;
@@ -237,7 +235,6 @@ void config_init(struct config *c)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].def && rows[i].kind != K_REMOVED)
 			(void)!set_scalar(c, &rows[i], span_str(rows[i].def));
-	texts_add(&c->derp_urls, span_str(default_derp_url));
 }
 
 void config_done(struct config *c)

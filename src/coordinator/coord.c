@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "coordinator/c2n.h"
-#include "coordinator/derpmap.h"
 #include "coordinator/dnsmap.h"
 #include "coordinator/embed.h"
 #include "coordinator/front.h"
@@ -22,12 +21,14 @@
 #include "coordinator/noise_link.h"
 #include "coordinator/outbound.h"
 #include "coordinator/probe.h"
+#include "coordinator/relaymap.h"
 #include "coordinator/routes_net.h"
 #include "coordinator/setdns.h"
 #include "coordinator/site_cert.h"
 #include "coordinator/sshcheck.h"
 #include "coordinator/streams.h"
 #include "coordinator/tailnet_policy.h"
+#include "coordinator/watches.h"
 
 enum { TICK_US = 5 * 1000 * 1000, WRITE_BEHIND_US = 1000 * 1000, KEY_FILE_MAX = 256 };
 
@@ -117,6 +118,11 @@ static bool auto_approves(void *arg, const struct node *n, const struct prefix *
 	return tailnet_policy_auto_approves(((struct coord *)arg)->policy, n, route);
 }
 
+static void ip_pools(void *arg, const struct node *n, struct prefixes *ret)
+{
+	tailnet_policy_ip_pools(((struct coord *)arg)->policy, n, ret);
+}
+
 static void on_flush(struct ev_timer *t, mono now)
 {
 	struct coord *co = CONTAINER_OF(t, struct coord, flush);
@@ -176,40 +182,7 @@ static int load_key(const char *path, struct machine_priv *ret)
 	return r < 0 ? log_ret(r, "cannot read the key in %s", path) : 0;
 }
 
-/* ---- relays and names ---- */
-
-static int load_relays(const struct config *cfg, struct derpmap *d)
-{
-	struct fault why = { 0 };
-
-	for (size_t i = 0; i < cfg->derp_paths.n; i++) {
-		AUTO_DONE(buf) struct buf text = { 0 };
-		int r = file_read(cfg->derp_paths.v[i], DERPMAP_MAX, &text);
-
-		if (r >= 0)
-			r = derpmap_add_yaml(d, buf_span(&text), &why);
-		if (r < 0)
-			return log_ret(r, "relay map %s line %u: %s", cfg->derp_paths.v[i],
-			               why.line, why.message);
-	}
-	if (cfg->derp_enabled && cfg->derp_auto_region)
-		derpmap_add_embedded(d, cfg);
-	return 0;
-}
-
-static int set_relays(struct coord *co)
-{
-	AUTO_DONE(derpmap) struct derpmap d = { 0 };
-	AUTO_DONE(buf) struct buf json = { 0 };
-	int r = load_relays(co->cfg, &d);
-
-	if (r < 0)
-		return r;
-	derpmap_json(&d, &json);
-	maphub_set_derp(co->hub, buf_span(&json));
-	state_announce(co->st, CHANGE_DERP);
-	return 0;
-}
+/* ---- names ---- */
 
 static int set_names(struct coord *co)
 {
@@ -288,17 +261,30 @@ int coord_set_policy(struct coord *co, struct span text, const char *actor, stru
 		r = state_policy_save(co->st, text, now, actor);
 	if (r >= 0)
 		r = tailnet_policy_set(co->policy, text, POLICY_ON_WRITE, now, &issues);
+	if (r >= 0)
+		relaymap_reload(co->relaymap);
 	policy_issues_done(&issues);
 	return r;
 }
 
+/* What is wrong is logged by those who read it; what was in force stays. */
+
+void coord_reload_policy(struct coord *co)
+{
+	if (!policy_in_database(co) && load_policy(co, POLICY_ON_WRITE) >= 0)
+		relaymap_reload(co->relaymap);
+}
+
+void coord_reload_names(struct coord *co)
+{
+	(void)set_names(co);
+}
+
 void coord_reload(struct coord *co)
 {
-	if (!policy_in_database(co))
-		(void)load_policy(co, POLICY_ON_WRITE);
-	/* What is wrong was logged; what was there stays. */
-	(void)set_relays(co);
-	(void)set_names(co);
+	coord_reload_policy(co);
+	coord_reload_names(co);
+	relaymap_reload(co->relaymap);
 	site_cert_reload(co->cert);
 	log_info("files were read again");
 }
@@ -343,6 +329,7 @@ static int open_state(struct coord *co)
 		.may_tag = may_tag,
 		.tag_known = tag_known,
 		.auto_approves = auto_approves,
+		.ip_pools = ip_pools,
 		.arg = co,
 	};
 	AUTO(store_close) struct store *store = NULL;
@@ -401,16 +388,16 @@ static void make_doors(struct coord *co)
 }
 
 /*
- * Clients need a relay to come up. Where none is configured but a URL, which is
- * not fetched here, ours serves: nothing is asked of strangers by default.
+ * Clients need a relay to come up. Where none is configured ours serves: nothing is
+ * asked of strangers by default.
  */
 static void ensure_relay(struct config *cfg)
 {
-	if (cfg->derp_enabled || cfg->derp_paths.n)
+	if (cfg->derp_enabled || cfg->derp_paths.n || cfg->derp_urls.n)
 		return;
 	cfg->derp_enabled = cfg->derp_auto_region = true;
-	log_info("no relay is configured (derp.paths, derp.server): the embedded one serves%s",
-	         cfg->derp_urls.n ? "; derp.urls are not fetched" : "");
+	log_info("no relay is configured (derp.urls, derp.paths, derp.server): the embedded one "
+	         "serves");
 }
 
 static int open_relay(struct coord *co)
@@ -473,9 +460,10 @@ static int start(struct coord *co)
 		ensure_relay(co->cfg);
 	r = open_relay(co);
 	if (r >= 0)
-		r = set_relays(co);
+		r = relaymap_new(co, &co->relaymap);
 	if (r >= 0)
 		r = set_names(co);
+	co->watches = watches_new(co);
 	if (r >= 0)
 		r = ev_signal_start(co->ev, &co->signals, signos, ARRAY_LEN(signos));
 	ev_timer_after(co->ev, &co->tick, TICK_US);
@@ -517,6 +505,7 @@ void coord_free(struct coord *co)
 		return;
 	if (co->st && state_flush(co->st) < 0)
 		log_warn("what nodes reported last was not written");
+	watches_free(co->watches);
 	c2n_free(co->c2n);
 	probe_free(co->probe);
 	streams_free(co->streams);
@@ -531,6 +520,7 @@ void coord_free(struct coord *co)
 	embed_free(co->embed);
 	node_rpc_free(co->rpc);
 	idtoken_free(co->idtoken);
+	relaymap_free(co->relaymap);
 	outbound_free(co->outbound);
 	ev_timer_stop(co->ev, &co->tick);
 	ev_timer_stop(co->ev, &co->flush);

@@ -51,6 +51,8 @@ struct logins;
 struct sshchecks;
 struct outbound;
 struct c2n;
+struct relaymap;
+struct watches;
 struct idtoken;
 struct node_rpc;
 struct streams;
@@ -76,6 +78,8 @@ struct coord {
 	struct sshchecks *sshchecks;
 	struct outbound *outbound; /* requests to other servers */
 	struct idtoken *idtoken;
+	struct relaymap *relaymap;
+	struct watches *watches;
 	struct c2n *c2n; /* requests to nodes */
 	struct node_rpc *rpc;
 	struct streams *streams;
@@ -105,6 +109,8 @@ DEFINE_AUTO(coord_free, struct coord *)
 NODISCARD int coord_lock(const char *db_path, int *ret_fd);
 /* SIGHUP: files that may have changed. */
 void coord_reload(struct coord *co);
+void coord_reload_policy(struct coord *co);
+void coord_reload_names(struct coord *co);
 
 /* Puts a policy in force and keeps it (database mode). ERR_MALFORMED, and why. */
 NODISCARD int coord_set_policy(struct coord *co, struct span text, const char *actor,

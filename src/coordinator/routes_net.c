@@ -15,6 +15,7 @@
 #include "coordinator/node_rpc.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/probe.h"
+#include "coordinator/relaymap.h"
 #include "coordinator/secret.h"
 #include "coordinator/sshcheck.h"
 #include "coordinator/streams.h"
@@ -102,6 +103,7 @@ const struct coord_route routes_net[] = {
 	{ { "GET", "/derp" }, embed_upgrade },
 	{ { "GET", "/derp/probe" }, embed_probe },
 	{ { "GET", "/derp/latency-check" }, embed_probe },
+	{ { "GET", "/bootstrap-dns" }, relaymap_bootstrap_dns },
 	{ { "GET", "/health" }, get_health },
 	{ { "GET", "/version" }, get_version },
 	{ { "GET", "/robots.txt" }, get_robots },

@@ -84,6 +84,8 @@ struct state_env {
 	bool (*tag_known)(void *arg, const char *tag);
 	/* Policy: is the route approved for this node without an administrator? */
 	bool (*auto_approves)(void *arg, const struct node *n, const struct prefix *route);
+	/* Policy: where new addresses of this node are taken from, while there are any. Optional. */
+	void (*ip_pools)(void *arg, const struct node *n, struct prefixes *ret);
 	void *arg;
 };
 

@@ -15,20 +15,41 @@ static bool ip_taken(const void *arg, const struct ip *ip)
 	return state_node_by_ip(arg, ip) != NULL;
 }
 
-static int give_one(struct state *st, struct ipam_range *range, struct ip *slot)
+static bool give_from_pools(struct state *st, const struct ipam_range *range,
+                            const struct prefixes *pools, struct ip *slot)
+{
+	for (size_t i = 0; i < pools->n; i++) {
+		struct ipam_range pool = { .prefix = pools->v[i] };
+
+		if (prefix_is4(&pool.prefix) == prefix_is4(&range->prefix) &&
+		    ipam_next(&st->ipam, &pool, st->env.rand, ip_taken, st, slot) >= 0)
+			return true;
+	}
+	return false;
+}
+
+static int give_one(struct state *st, struct ipam_range *range, const struct prefixes *pools,
+                    struct ip *slot)
 {
 	bool wanted = range->prefix.bits > 0;
 
-	if (!wanted || !ip_is_zero(slot))
+	if (!wanted || !ip_is_zero(slot) || give_from_pools(st, range, pools, slot))
 		return 0;
 	return ipam_next(&st->ipam, range, st->env.rand, ip_taken, st, slot);
 }
 
 int state_give_addresses(struct state *st, struct node *n)
 {
-	int r = give_one(st, &st->ipam.v4, &n->ip4);
+	struct prefixes pools = { 0 };
+	int r;
 
-	return r < 0 ? r : give_one(st, &st->ipam.v6, &n->ip6);
+	if (st->env.ip_pools && ip_is_zero(&n->ip4) && ip_is_zero(&n->ip6))
+		st->env.ip_pools(st->env.arg, n, &pools);
+	r = give_one(st, &st->ipam.v4, &pools, &n->ip4);
+	if (r >= 0)
+		r = give_one(st, &st->ipam.v6, &pools, &n->ip6);
+	prefixes_done(&pools);
+	return r;
 }
 
 struct name_query {

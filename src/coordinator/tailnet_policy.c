@@ -324,6 +324,20 @@ bool tailnet_policy_auto_approves(void *arg, const struct node *n, const struct 
 	return yes;
 }
 
+void tailnet_policy_ip_pools(void *arg, const struct node *n, struct prefixes *ret)
+{
+	struct tailnet_policy *t = arg;
+	struct pol_prefixes pools = { 0 };
+	struct view_of_node v = { 0 };
+
+	view_node(&v, n);
+	pol_ip_pools(t->e, &v.n, &pools);
+	for (size_t i = 0; i < pools.n; i++)
+		vec_push(ret, pools.v[i]);
+	vec_done(&pools);
+	view_done(&v);
+}
+
 /* ---- the judge ---- */
 
 static uint64_t judge_class_key(void *arg, const struct node *n)

@@ -27,6 +27,8 @@ bool tailnet_policy_may_tag(void *t, const struct user *u, const struct texts *t
 bool tailnet_policy_tag_known(void *t, const char *tag);
 bool tailnet_policy_auto_approves(void *t, const struct node *n, const struct prefix *route);
 
+void tailnet_policy_ip_pools(void *t, const struct node *n, struct prefixes *ret);
+
 void tailnet_policy_attach(struct tailnet_policy *t, struct state *st);
 void tailnet_policy_judge(struct tailnet_policy *t, struct judge *ret);
 
