@@ -222,6 +222,8 @@ static void answer_servfail(struct dns_forward *f, struct job *j)
 		buf_done(&soft);
 		return;
 	}
+	/* A name of a private suffix that nobody serves says nothing of the upstreams. */
+	f->stats.unanswered += j->n_targets > 0;
 	dns_answer_start(&a, &j->q, bytes, sizeof(bytes), DNS_SERVFAIL, false);
 	answer(f, j, span(bytes, dns_answer_end(&a)));
 }

@@ -96,8 +96,9 @@ void dns_forward_timeout(struct dns_forward *f, mono now);
 mono dns_forward_deadline(const struct dns_forward *f);
 bool dns_forward_next(struct dns_forward *f, struct dns_forward_out *out);
 
+/* unanswered: of servfail those where no upstream said a word. */
 struct dns_forward_stats {
-	uint64_t queries, hits, joined, answers, servfail, mismatched, refused_limit;
+	uint64_t queries, hits, joined, answers, servfail, unanswered, mismatched, refused_limit;
 	size_t jobs, clients, cached, cached_bytes;
 };
 void dns_forward_stats(const struct dns_forward *f, struct dns_forward_stats *ret);

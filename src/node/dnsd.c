@@ -53,7 +53,7 @@ struct dnsd {
 	struct ev_timer timer;
 	struct ev_defer pump;
 	bool well;
-	uint64_t seen_servfail, seen_answers;
+	uint64_t seen_spoken, seen_silent, silent;
 	uint8_t answer[DNS_TCP_MAX + LENGTH];
 };
 
@@ -113,16 +113,16 @@ static void note_health(struct dnsd *d)
 
 	dns_forward_stats(d->forward, &st);
 
-	bool answered = st.answers - st.servfail > d->seen_answers;
-	bool failed = st.servfail > d->seen_servfail;
+	uint64_t asked = st.answers - st.hits;
+	bool spoken = asked - st.unanswered > d->seen_spoken;
+	bool well = spoken || d->silent + (st.unanswered - d->seen_silent) < DNSD_SILENT;
 
-	d->seen_answers = st.answers - st.servfail;
-	d->seen_servfail = st.servfail;
-	if (!answered && !failed)
-		return;
-	if (d->well != answered && d->cfg.health)
-		d->cfg.health(d->cfg.ctx, answered);
-	d->well = answered;
+	d->silent = spoken ? 0 : d->silent + (st.unanswered - d->seen_silent);
+	d->seen_spoken = asked - st.unanswered;
+	d->seen_silent = st.unanswered;
+	if (well != d->well && d->cfg.health)
+		d->cfg.health(d->cfg.ctx, well);
+	d->well = well;
 }
 
 static void pump(struct ev_defer *defer)

@@ -23,6 +23,7 @@ enum {
 	DNSD_TCP_MAX = 64, /* connections */
 	DNSD_TCP_IDLE_US = 45000000,
 	DNSD_TCP_QUERIES_MAX = 16, /* under way on one connection */
+	DNSD_SILENT = 3,
 };
 
 struct dnsd;
@@ -32,7 +33,10 @@ struct dnsd_cfg {
 	struct tls_client *tls; /* for DNS over HTTPS; NULL: plain alone */
 	const struct addr *at;  /* where to listen, UDP and TCP each */
 	size_t n_at;
-	/* All upstreams of a query failed (false), or one answered again (true). Optional. */
+	/*
+	 * No upstream said a word to DNSD_SILENT questions in a row (false), or one
+	 * spoke again (true). Optional.
+	 */
 	void (*health)(void *ctx, bool well);
 	void *ctx;
 };

@@ -83,12 +83,20 @@ static void on_datagram(void *owner, const struct addr *from, struct span bytes)
 		a->u->cfg.reply(a->u->cfg.owner, a->number, bytes);
 }
 
+static void on_refused(void *owner, int r)
+{
+	(void)r;
+	over(owner, span(NULL, 0));
+}
+
 static void start_udp(struct attempt *a, struct span msg)
 {
 	static const struct ip any6;
 	struct dgram_cfg cfg = { .ev = a->u->cfg.ev,
 		                 .bind.ip = ip_is4(&a->to.ip) ? ip4(0, 0, 0, 0) : any6,
+		                 .peer = &a->to,
 		                 .recv = on_datagram,
+		                 .failed = on_refused,
 		                 .owner = a };
 
 	if (dgram_open(&cfg, &a->udp) < 0 || dgram_send(a->udp, &a->to, msg) < 0)

@@ -198,12 +198,27 @@ static void on_netmon(void *arg, unsigned what)
 		ev_timer_after(e->n->ev, &e->host, PLAN_DELAY_US);
 }
 
+static void on_trouble(void *ctx, enum names_trouble which, bool bad)
+{
+	struct engine *e = ctx;
+
+	e->names_bad[which] = bad;
+	bus_health(e->n);
+}
+
+static void on_names_again(void *ctx)
+{
+	engine_names(ctx);
+}
+
 static void start_names(struct engine *e)
 {
 	struct names_cfg cfg = { .ev = e->n->ev,
 		                 .tls = e->n->tls,
 		                 .dev = e->n->cfg.tun_name,
 		                 .warden = e->n->cfg.warden,
+		                 .trouble = on_trouble,
+		                 .again = on_names_again,
 		                 .ctx = e };
 	int r = names_new(&cfg, &e->names);
 

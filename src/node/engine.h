@@ -17,7 +17,7 @@ struct engine_ping {
 	uint64_t token; /* 0: free */
 	struct ip ip;
 	int64_t node_id;
-	bool inside; /* TSMP, ICMP: the path is not seen */
+	bool inside;                  /* TSMP, ICMP: the path is not seen */
 	struct peerapi_ping *peerapi; /* NULL: a ping of the mesh */
 	char url[80];                 /* asked there */
 	struct engine *e;
@@ -31,6 +31,7 @@ struct engine {
 	struct netmon *mon;
 	struct peerapi *peerapi;
 	struct names *names; /* NULL until the interface has its addresses */
+	bool names_bad[NAMES_TROUBLES];
 	struct host_facts facts;
 	struct ev_timer plan; /* the router's plan is to be made anew */
 	struct ev_timer host; /* the host's network is to be looked at */

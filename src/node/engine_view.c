@@ -13,6 +13,11 @@ bool engine_is_live(const struct node *n)
 	return n->engine && n->engine->live;
 }
 
+bool engine_names_bad(const struct node *n, int which)
+{
+	return n->engine && n->engine->names_bad[which];
+}
+
 bool engine_has_tun(const struct node *n)
 {
 	(void)n;

@@ -1,5 +1,6 @@
 /* What is wrong, in words a person can act on. Codes and texts are those of tailscale v1.102.5,
  * health. */
+#include "node/names.h"
 #include "node/node_priv.h"
 
 enum { MAP_SILENT_US = 125000000 };
@@ -17,6 +18,41 @@ static bool map_is_silent(const struct node *n)
 		return false;
 	s = session_status(n->session);
 	return s.last_map.us && mono_since(s.last_map, ev_now(n->ev)) > MAP_SILENT_US;
+}
+
+static void each_of_names(const struct node *n, void (*each)(void *arg, const struct warning *w),
+                          void *arg)
+{
+	static const struct warning warnings[NAMES_TROUBLES] = {
+		[NAMES_SILENT] = { "dns-forward-failing", "DNS unavailable", "medium",
+		                   "The configured DNS servers cannot be reached. Internet "
+		                   "connectivity "
+		                   "may be affected.",
+		                   true },
+		[NAMES_UNREADABLE] = { "dns-read-os-config-failed",
+		                       "Failed to read system DNS configuration", "low",
+		                       "The DNS servers of this host are not known, and its "
+		                       "resolver "
+		                       "cannot ask for some names elsewhere: names of the tailnet "
+		                       "are "
+		                       "not resolved.",
+		                       false },
+		[NAMES_UNTOLD] = { "dns-set-os-config-failed",
+		                   "Failed to set system DNS configuration", "medium",
+		                   "The resolver of this host could not be told of the tailnet's "
+		                   "names.",
+		                   false },
+		[NAMES_OVERWRITTEN] = { "resolv-conf-overwritten", "DNS configuration issue",
+		                        "medium",
+		                        "System DNS config not ideal. /etc/resolv.conf overwritten "
+		                        "by "
+		                        "another program again and again.",
+		                        false },
+	};
+
+	for (int i = 0; i < NAMES_TROUBLES; i++)
+		if (engine_names_bad(n, i))
+			each(arg, &warnings[i]);
 }
 
 /* Calls each for every warning that holds now. */
@@ -46,6 +82,7 @@ static void each_warning(const struct node *n, void (*each)(void *arg, const str
 		     &(struct warning){
 			     "mapresponse-timeout", "Network map response timeout", "medium",
 			     "The coordination server has not spoken for two minutes.", false });
+	each_of_names(n, each, arg);
 }
 
 static void put_text(void *arg, const struct warning *w)

@@ -215,6 +215,7 @@ struct names {
 	struct warden_dns *host; /* NULL: never told */
 	struct dns_os told;
 	bool need_base;
+	bool trouble[NAMES_TROUBLES];
 };
 
 struct told {
@@ -317,6 +318,15 @@ static int tell_host(struct names *n, const struct names_input *in, const struct
 	return r;
 }
 
+static void note(struct names *n, enum names_trouble which, bool bad)
+{
+	if (n->trouble[which] == bad)
+		return;
+	n->trouble[which] = bad;
+	if (n->cfg.trouble)
+		n->cfg.trouble(n->cfg.ctx, which, bad);
+}
+
 int names_apply(struct names *n, const struct names_input *in)
 {
 	struct names_input full = *in;
@@ -333,8 +343,8 @@ int names_apply(struct names *n, const struct names_input *in)
 		c = names_config(&full);
 	}
 	dnsd_set_config(n->dnsd, c);
-	if (n->cfg.health)
-		n->cfg.health(n->cfg.ctx, "dns-set-os-config-failed", r < 0);
+	note(n, NAMES_UNREADABLE, r == ERR_UNKNOWN);
+	note(n, NAMES_UNTOLD, r < 0 && r != ERR_UNKNOWN);
 	return r;
 }
 
@@ -342,17 +352,17 @@ static void on_host_changed(void *arg, bool lost)
 {
 	struct names *n = arg;
 
-	if (n->cfg.health)
-		n->cfg.health(n->cfg.ctx, "resolv-conf-overwritten", lost);
+	note(n, NAMES_OVERWRITTEN, lost);
 	dnsd_flush(n->dnsd);
+	if (n->cfg.again)
+		n->cfg.again(n->cfg.ctx);
 }
 
 static void on_dns_health(void *ctx, bool well)
 {
 	struct names *n = ctx;
 
-	if (n->cfg.health)
-		n->cfg.health(n->cfg.ctx, "dns-forward-failing", !well);
+	note(n, NAMES_SILENT, !well);
 }
 
 int names_new(const struct names_cfg *cfg, struct names **ret)

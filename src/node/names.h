@@ -33,6 +33,15 @@ struct names_input {
 /* What our resolver knows. Sealed; the caller's to free. */
 NODISCARD struct dns_config *names_config(const struct names_input *in);
 
+/* What can go wrong; codes and words are in health.c. */
+enum names_trouble {
+	NAMES_SILENT,      /* no upstream answers */
+	NAMES_UNREADABLE,  /* the host's own resolvers are not known */
+	NAMES_UNTOLD,      /* the host's resolver could not be told */
+	NAMES_OVERWRITTEN, /* somebody else writes resolv.conf again and again */
+	NAMES_TROUBLES
+};
+
 struct names;
 
 struct warden;
@@ -42,9 +51,9 @@ struct names_cfg {
 	struct tls_client *tls;
 	const char *dev;       /* the tunnel's interface */
 	struct warden *warden; /* tells the host; NULL: it is never told */
-	/* A health code became true or false: "resolv-conf-overwritten", "dns-forward-failing"...
-	 */
-	void (*health)(void *ctx, const char *code, bool bad);
+	void (*trouble)(void *ctx, enum names_trouble which, bool bad);
+	/* The host's own resolvers changed: names_apply is to be called again. */
+	void (*again)(void *ctx);
 	void *ctx;
 };
 

@@ -86,6 +86,8 @@ NODISCARD int engine_start(struct node *n);
 void engine_stop(struct node *n);
 /* The map changed; NULL: everything is to be looked at again. */
 void engine_apply(struct node *n, const struct netmap_delta *delta);
+/* What is wrong with names: an enum names_trouble. */
+bool engine_names_bad(const struct node *n, int which);
 /* A relay or a peer is connected. */
 bool engine_is_live(const struct node *n);
 bool engine_has_tun(const struct node *n);

@@ -11,6 +11,7 @@ struct dgram {
 	struct ev *ev;
 	struct ev_io io;
 	void (*recv)(void *owner, const struct addr *from, struct span bytes);
+	void (*failed)(void *owner, int r);
 	void *owner;
 	bool *freed; /* set while the owner is being called */
 	uint8_t buf[DGRAM_MAX];
@@ -30,6 +31,10 @@ static void on_readable(struct ev_io *io, unsigned events)
 		struct addr from;
 
 		/* An error is that of a datagram sent before; reading it clears it. */
+		if (n < 0 && errno != EAGAIN && d->failed) {
+			d->failed(d->owner, -errno);
+			break;
+		}
 		if (n < 0 && errno != EAGAIN)
 			continue;
 		if (n < 0)
@@ -40,7 +45,8 @@ static void on_readable(struct ev_io *io, unsigned events)
 		if (freed)
 			return;
 	}
-	d->freed = NULL;
+	if (!freed)
+		d->freed = NULL;
 }
 
 int socket_mark(int fd, uint32_t mark)
@@ -68,7 +74,12 @@ static int set_up(int fd, const struct dgram_cfg *cfg)
 		return -errno;
 	if (cfg->grow)
 		cfg->grow(cfg->grow_arg, fd);
-	return bind(fd, &ss.sa, len) < 0 ? -errno : 0;
+	if (bind(fd, &ss.sa, len) < 0)
+		return -errno;
+	if (!cfg->peer)
+		return 0;
+	len = sockaddr_from(cfg->peer, ss.sa.sa_family == AF_INET6, &ss);
+	return connect(fd, &ss.sa, len) < 0 ? -errno : 0;
 }
 
 int dgram_open(const struct dgram_cfg *cfg, struct dgram **ret)
@@ -88,6 +99,7 @@ int dgram_open(const struct dgram_cfg *cfg, struct dgram **ret)
 
 	d->ev = cfg->ev;
 	d->recv = cfg->recv;
+	d->failed = cfg->failed;
 	d->owner = cfg->owner;
 	d->io.fn = on_readable;
 	r = ev_io_start(d->ev, &d->io, fd, EV_READ);

@@ -28,6 +28,12 @@ struct dgram_cfg {
 	void *grow_arg;
 	/* The bytes are good until the call returns; freeing the socket in it is allowed. */
 	void (*recv)(void *owner, const struct addr *from, struct span bytes);
+	/*
+	 * For a socket that speaks with one other alone: datagrams of others are not
+	 * seen, and that nobody is there is told (-errno). Both or none.
+	 */
+	const struct addr *peer;
+	void (*failed)(void *owner, int r);
 	void *owner;
 };
 

@@ -93,10 +93,10 @@ class DnsLab(Lab):
         with open(self.path(name), 'w') as f:
             json.dump(value, f)
 
-    def stub(self, *addresses, ns=None, log='stub.log'):
+    def stub(self, *addresses, ns=None, log='stub.log', env=None):
         """A scripted upstream."""
         open(self.path(log), 'a').close()
-        p = self.start(ns or self.hub, [sys.executable, os.path.join(HERE, 'dnsstub.py'), self.path(log)] + list(addresses), log=self.path(log + '.out'))
+        p = self.start(ns or self.hub, [sys.executable, os.path.join(HERE, 'dnsstub.py'), self.path(log)] + list(addresses), env=env, log=self.path(log + '.out'))
         wait_until(lambda: 'ready' in open(self.path(log + '.out')).read(), 'the scripted upstream listens')
         return p
 

@@ -20,10 +20,13 @@ Each line of LOG is "ADDRESS udp|tcp NAME TYPE CLIENT FLAGS". What the labels ma
 	cname		an alias and its address
 	udponly		an answer by UDP; by TCP the connection is closed
 	tcponly		an answer by TCP; nothing by UDP
+	atN-LABEL	the server whose address ends in N is honest, the others do as LABEL says
+
+DOH=CERTIFICATE,KEY in the environment: also DNS over HTTPS at port 443 of each address, noted as "doh".
 
 Any other name has the A record 192.0.2.N, N being the last byte of the server's address, an AAAA record, a TXT and an MX.
 """
-import asyncio, socket, struct, sys
+import asyncio, os, re, socket, ssl, struct, sys
 
 TYPES = {'A': 1, 'NS': 2, 'CNAME': 5, 'SOA': 6, 'PTR': 12, 'MX': 15, 'TXT': 16, 'AAAA': 28, 'SRV': 33, 'OPT': 41}
 NAMES = {v: k for k, v in TYPES.items()}
@@ -88,6 +91,9 @@ def whole(query, last):
     """The honest answer, and what the first label asks for."""
     name, kind, _, end = read_question(query)
     label = name.split('.')[0].lower()
+    only = re.match(r'at(\d+)-(.*)', label)
+    if only:
+        label = 'honest' if int(only[1]) == last else only[2]
     a = Answer(query, end)
     zone = '.'.join(name.split('.')[-2:])
     if label in ('servfail', 'refused', 'nx'):
@@ -194,12 +200,34 @@ class Server:
         writer.close()
 
 
+    async def doh(self, files):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*files)
+        await asyncio.start_server(self.on_https, self.host, 443, ssl=context)
+
+    async def on_https(self, reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b'\r\n\r\n')
+                n = int(re.search(rb'content-length: *(\d+)', head, re.I)[1])
+                query = await reader.readexactly(n)
+                self.note('doh', query, writer.get_extra_info('peername')[0])
+                answer = whole(query, self.last)[1].wire()
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/dns-message\r\nContent-Length: %d\r\n\r\n' % len(answer) + answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, TypeError, ssl.SSLError):
+            pass
+        writer.close()
+
+
 async def main():
     log = open(sys.argv[1], 'a')
     for address in sys.argv[2:]:
         s = Server(log, address)
         await s.udp()
         await s.tcp()
+        if os.environ.get('DOH'):
+            await s.doh(os.environ['DOH'].split(','))
     print('ready', flush=True)
     await asyncio.Event().wait()
 
