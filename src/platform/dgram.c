@@ -32,8 +32,9 @@ static void on_readable(struct ev_io *io, unsigned events)
 
 		/* An error is that of a datagram sent before; reading it clears it. */
 		if (n < 0 && errno != EAGAIN && d->failed) {
+			d->freed = NULL;
 			d->failed(d->owner, -errno);
-			break;
+			return;
 		}
 		if (n < 0 && errno != EAGAIN)
 			continue;
@@ -45,8 +46,7 @@ static void on_readable(struct ev_io *io, unsigned events)
 		if (freed)
 			return;
 	}
-	if (!freed)
-		d->freed = NULL;
+	d->freed = NULL;
 }
 
 int socket_mark(int fd, uint32_t mark)
