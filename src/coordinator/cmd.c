@@ -68,9 +68,16 @@ int cmd_load_config(const char *path, struct config *cfg)
 	if (r < 0)
 		log_error("%s:%u:%u: %s", path ? path : "configuration", why.line, why.column,
 		          why.message);
-	for (size_t i = 0; i < cfg->unknown.n; i++)
-		log_warn("%s: unknown key: %s", path, cfg->unknown.v[i]);
 	return r;
+}
+
+/* Before serving, and for configtest: what in the file has no effect. */
+static void name_leftovers(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->unknown.n; i++)
+		log_warn("%s: unknown key: %s", cfg->path, cfg->unknown.v[i]);
+	for (size_t i = 0; i < cfg->unused.n; i++)
+		log_info("%s: not used: %s", cfg->path, cfg->unused.v[i]);
 }
 
 /* ---- commands that run here ---- */
@@ -88,6 +95,23 @@ static void set_log_level(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
 		if (strcmp(levels[i].name, name) == 0)
 			log_set_level(levels[i].level);
+}
+
+/* log.format: json */
+static void log_as_json(void *arg, enum log_level level, const char *line)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	AUTO_DONE(buf) struct buf out = { 0 };
+	struct js_wr w = js_wr_of(&out);
+	char time[TIME_TEXT_MAX];
+
+	(void)arg;
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "level", level >= 0 && level <= LOG_DEBUG ? names[level] : "info");
+	js_wr_kv_str(&w, "time", wall_text(wall_now(), time));
+	js_wr_kv_str(&w, "message", line);
+	js_wr_close(&w, JS_OBJECT);
+	fprintf(stderr, "%s\n", buf_text(&out));
 }
 
 static const char *option(int argc, char **argv, const char *name)
@@ -146,6 +170,9 @@ int cmd_serve(struct config *cfg, int argc, char **argv)
 	(void)limits_raise_files();
 	set_log_level(cfg->log_level);
 	log_set_name("coordinator");
+	if (strcmp(cfg->log_format, "json") == 0)
+		log_set_sink(log_as_json, NULL);
+	name_leftovers(cfg);
 	apply_domain(cfg, argc, argv);
 	if (!ev || start(cfg, ev, argc, argv, &co) < 0)
 		return EXIT_FAILURE;
@@ -159,6 +186,7 @@ int cmd_configtest(struct config *cfg, int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
+	name_leftovers(cfg);
 	return cfg->unknown.n ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

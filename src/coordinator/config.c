@@ -1,6 +1,7 @@
 #include "coordinator/config.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,7 @@ enum kind {
 	K_SPLIT,   /* dns.nameservers.split */
 	K_RECORDS, /* dns.extra_records */
 	K_PAIRS,   /* a mapping of texts */
-	K_IGNORED, /* known, and without meaning here */
+	K_IGNORED, /* known, and without meaning here: `def` says why */
 	K_REMOVED, /* stops the start; `def` says why */
 };
 
@@ -37,8 +38,8 @@ static const struct row rows[] = {
 	{ "server_url",                           K_TEXT,  AT(server_url),           "" },
 	{ "listen_addr",                          K_TEXT,  AT(listen_addr),          "127.0.0.1:8080" },
 	{ "metrics_listen_addr",                  K_TEXT,  AT(metrics_listen_addr),  "127.0.0.1:9090" },
-	{ "grpc_listen_addr",                     K_TEXT,  AT(grpc_listen_addr),     "" },
-	{ "grpc_allow_insecure",                  K_IGNORED, 0,                      NULL },
+	{ "grpc_listen_addr",                        K_IGNORED, 0, "there is no gRPC: commands use the Unix socket, programs the REST API" },
+	{ "grpc_allow_insecure",                     K_IGNORED, 0, "there is no gRPC" },
 	{ "trusted_proxies",                      K_LIST,  AT(trusted_proxies),      NULL },
 	{ "noise.private_key_path",               K_TEXT,  AT(noise_key_path),       "" },
 	{ "prefixes.v4",                          K_TEXT,  AT(prefix_v4),            "100.64.0.0/10" },
@@ -58,20 +59,20 @@ static const struct row rows[] = {
 	{ "derp.paths",                           K_LIST,  AT(derp_paths),           NULL },
 	{ "derp.auto_update_enabled",             K_BOOL,  AT(derp_auto_update),     "true" },
 	{ "derp.update_frequency",                K_TIME,  AT(derp_update_us),       "3h" },
-	{ "disable_check_updates",                K_BOOL,  AT(disable_check_updates), "false" },
+	{ "disable_check_updates",                   K_IGNORED, 0, "there is no check for updates" },
 	{ "node.expiry",                          K_TIME,  AT(node_expiry_us),       "0" },
 	{ "node.ephemeral.inactivity_timeout",    K_TIME,  AT(ephemeral_us),         "120s" },
 	{ "node.routes.ha.probe_interval",        K_TIME,  AT(ha_interval_us),       "10s" },
 	{ "node.routes.ha.probe_timeout",         K_TIME,  AT(ha_timeout_us),        "5s" },
 	{ "node.approval",                        K_BOOL,  AT(device_approval),      "false" },
-	{ "preauth_keys.revoked_retention",       K_IGNORED, 0,                      NULL },
+	{ "preauth_keys.revoked_retention",          K_IGNORED, 0, "expired keys stay until they are deleted" },
 	{ "database.type",                        K_TEXT,  AT(db_type),              "sqlite" },
 	{ "database.sqlite.path",                 K_TEXT,  AT(db_path),              "" },
-	{ "database.sqlite.write_ahead_log",      K_IGNORED, 0,                      NULL },
-	{ "database.sqlite.wal_autocheckpoint",   K_IGNORED, 0,                      NULL },
-	{ "database.debug",                       K_IGNORED, 0,                      NULL },
-	{ "database.gorm",                        K_IGNORED, 0,                      NULL },
-	{ "database.postgres",                    K_IGNORED, 0,                      NULL },
+	{ "database.sqlite.write_ahead_log",         K_IGNORED, 0, "there always is one" },
+	{ "database.sqlite.wal_autocheckpoint",      K_IGNORED, 0, "SQLite's own default serves" },
+	{ "database.debug",                          K_IGNORED, 0, "see log.level" },
+	{ "database.gorm",                           K_IGNORED, 0, "there is no gorm" },
+	{ "database.postgres",                       K_IGNORED, 0, "SQLite alone is supported" },
 	{ "acme_url",                             K_TEXT,  AT(acme_url),             "https://acme-v02.api.letsencrypt.org/directory" },
 	{ "acme_email",                           K_TEXT,  AT(acme_email),           "" },
 	{ "tls_letsencrypt_hostname",             K_TEXT,  AT(le_hostname),          "" },
@@ -123,13 +124,13 @@ static const struct row rows[] = {
 	{ "ip_prefixes",                          K_REMOVED, 0, "use prefixes.v4 and prefixes.v6" },
 	{ "dns_config",                           K_REMOVED, 0, "use dns" },
 	{ "dns.use_username_in_magic_dns",        K_REMOVED, 0, "it was removed from Headscale" },
-	{ "cli.address",                          K_TEXT,  AT(cli_address),          "" },
-	{ "cli.api_key",                          K_TEXT,  AT(cli_api_key),          "" },
-	{ "cli.timeout",                          K_TIME,  AT(cli_timeout_us),       "5s" },
-	{ "cli.insecure",                         K_BOOL,  AT(cli_insecure),         "false" },
+	{ "cli.address",                             K_IGNORED, 0, "commands use the Unix socket of this machine" },
+	{ "cli.api_key",                             K_IGNORED, 0, "commands use the Unix socket of this machine" },
+	{ "cli.timeout",                             K_IGNORED, 0, "commands use the Unix socket of this machine" },
+	{ "cli.insecure",                            K_IGNORED, 0, "commands use the Unix socket of this machine" },
 	{ "tuning.register_cache_expiration",     K_TIME,  AT(login_timeout_us),     "15m" },
 	{ "tuning.register_cache_max_entries",    K_INT,   AT(login_max),            "1024" },
-	{ "tuning",                               K_IGNORED, 0,                      NULL },
+	{ "tuning",                                  K_IGNORED, 0, "nothing has to be tuned" },
 };
 /* clang-format on */
 
@@ -233,7 +234,7 @@ void config_init(struct config *c)
 {
 	*c = (struct config){ 0 };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (rows[i].def && rows[i].kind != K_REMOVED)
+		if (rows[i].def && rows[i].kind != K_REMOVED && rows[i].kind != K_IGNORED)
 			(void)!set_scalar(c, &rows[i], span_str(rows[i].def));
 }
 
@@ -242,7 +243,7 @@ void config_done(struct config *c)
 	struct texts *lists[] = {
 		&c->trusted_proxies, &c->derp_urls,  &c->derp_paths,   &c->nameservers,
 		&c->search_domains,  &c->oidc_scope, &c->oidc_domains, &c->oidc_users,
-		&c->oidc_groups,     &c->unknown,
+		&c->oidc_groups,     &c->unknown,    &c->unused,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -286,6 +287,18 @@ static int wrong(struct walk *w, const yaml_node_t *n, const char *key, const ch
 {
 	return fault_set(w->fault, ERR_MALFORMED, line_of(n), (unsigned)n->start_mark.column + 1,
 	                 "%.80s: %s", key, want);
+}
+
+static void PRINTF(3, 4) note(struct texts *to, const yaml_node_t *n, const char *fmt, ...)
+{
+	char text[160], line[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	(void)snprintf(line, sizeof(line), "line %u: %s", line_of(n), text);
+	texts_add(to, span_str(line));
 }
 
 static int read_list(struct walk *w, const yaml_node_t *n, const char *key, struct texts *ret)
@@ -394,6 +407,7 @@ static int read_row(struct walk *w, const struct row *row, const yaml_node_t *n)
 	case K_PAIRS:
 		return read_pairs(w, n, row->key);
 	case K_IGNORED:
+		note(&w->c->unused, n, "%s: %s", row->key, row->def);
 		return 0;
 	case K_REMOVED:
 		return wrong(w, n, row->key, row->def);
@@ -430,15 +444,15 @@ static bool is_section(const char *key)
 	return false;
 }
 
-static bool below_ignored(const char *key)
+static const struct row *ignored_above(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		size_t n = strlen(rows[i].key);
 
 		if (rows[i].kind == K_IGNORED && strncmp(key, rows[i].key, n) == 0 && key[n] == '.')
-			return true;
+			return &rows[i];
 	}
-	return false;
+	return NULL;
 }
 
 static int walk(struct walk *w, const yaml_node_t *map, const char *above, unsigned depth)
@@ -459,11 +473,10 @@ static int walk(struct walk *w, const yaml_node_t *map, const char *above, unsig
 			r = read_row(w, row, v);
 		} else if (is_section(key) && depth < 8 && v->type == YAML_MAPPING_NODE) {
 			r = walk(w, v, key, depth + 1);
-		} else if (!below_ignored(key) && !(is_section(key) && is_null(v))) {
-			char line[240];
-
-			(void)snprintf(line, sizeof(line), "line %u: %s", line_of(k), key);
-			texts_add(&w->c->unknown, span_str(line));
+		} else if (ignored_above(key)) {
+			note(&w->c->unused, k, "%s: %s", key, ignored_above(key)->def);
+		} else if (!(is_section(key) && is_null(v))) {
+			note(&w->c->unknown, k, "%s", key);
 		}
 	}
 	return r;

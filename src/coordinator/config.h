@@ -36,7 +36,6 @@ struct config {
 	const char *path;   /* of the file; NULL: none. The caller's */
 
 	const char *server_url, *listen_addr, *metrics_listen_addr;
-	const char *grpc_listen_addr; /* read, not served */
 	struct texts trusted_proxies;
 	const char *noise_key_path;
 
@@ -51,7 +50,6 @@ struct config {
 	bool derp_auto_update;
 	int64_t derp_update_us;
 
-	bool disable_check_updates;
 	int64_t node_expiry_us, ephemeral_us;
 	int64_t ha_interval_us, ha_timeout_us;
 	bool device_approval;
@@ -81,12 +79,12 @@ struct config {
 	bool oidc_email_verified, oidc_wait, oidc_token_expiry, oidc_pkce;
 	const char *oidc_pkce_method;
 
-	const char *cli_address, *cli_api_key;
-	int64_t cli_timeout_us, login_timeout_us, login_max;
-	bool cli_insecure;
+	int64_t login_timeout_us, login_max;
 
 	/* Keys nobody knows, "line 12: foo.bar"; the caller prints them. */
 	struct texts unknown;
+	/* Headscale's keys that mean nothing here, "line 3: grpc_listen_addr: why". */
+	struct texts unused;
 };
 
 void config_init(struct config *c);

@@ -41,6 +41,23 @@ static void keys_nobody_knows_are_named_with_their_line(void)
 	config_done(&c);
 }
 
+static void keys_without_effect_are_named_with_their_line_and_why(void)
+{
+	struct config c;
+	struct fault why = { 0 };
+
+	CHECK_OK(load(&c,
+	              "grpc_listen_addr: ':50443'\ndatabase:\n  gorm: {prepare_stmt: true}\n"
+	              "tuning:\n  batch_change_delay: 1s\n",
+	              &why));
+	CHECK_EQ(c.unknown.n, 0);
+	CHECK_EQ(c.unused.n, 3);
+	CHECK(strstr(c.unused.v[0], "line 1: grpc_listen_addr: ") == c.unused.v[0]);
+	CHECK(strstr(c.unused.v[1], "line 3: database.gorm: ") == c.unused.v[1]);
+	CHECK(strstr(c.unused.v[2], "line 5: tuning.batch_change_delay: ") == c.unused.v[2]);
+	config_done(&c);
+}
+
 static void what_does_not_fit_is_refused_with_its_line(void)
 {
 	static const struct {
@@ -133,6 +150,7 @@ int main(void)
 {
 	RUN(an_empty_file_gives_sound_defaults);
 	RUN(keys_nobody_knows_are_named_with_their_line);
+	RUN(keys_without_effect_are_named_with_their_line_and_why);
 	RUN(what_does_not_fit_is_refused_with_its_line);
 	RUN(the_environment_stands_over_the_file);
 	RUN(name_servers_and_records_become_a_dns_config);
