@@ -5,29 +5,23 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/time.h"
 #include "http/h1.h"
 #include "platform/local.h"
+
+enum { HEAD_US = 10000000, ANSWER_US = 40000000 };
 
 static const char *const sockets[] = {
 	"/run/fairlead/fairleadd.sock",
 	"/var/run/tailscale/tailscaled.sock",
 };
 
-static struct {
-	const char *path;
-} chosen;
-
-void api_use_socket(const char *path)
-{
-	chosen.path = path;
-}
-
-static const char *socket_path(void)
+static const char *socket_path(const struct cli *cli)
 {
 	const char *env = getenv("FAIRLEAD_SOCKET");
 
-	if (chosen.path)
-		return chosen.path;
+	if (cli->socket)
+		return cli->socket;
 	if (env && *env)
 		return env;
 	for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
@@ -83,25 +77,33 @@ static int unreachable(const struct cli *cli, const char *path, int r)
 	return cmd_fail(cli, "%s: %s", path, err_text(r));
 }
 
-int api_try(const struct cli *cli, const char *method, const char *path, struct span body,
-            struct api_answer *ret)
+static void write_request(struct buf *out, const char *method, const char *path, struct span body)
 {
-	const char *where = socket_path();
+	AUTO_FREE char *target = str_fmt("/localapi/v0/%s", path);
+
+	h1_write_request(out, span_str(method), span_str(target));
+	h1_put(out, "Host", "local-tailscaled.sock");
+	h1_put(out, "Connection", "close");
+	if (body.n)
+		h1_put(out, "Content-Type", "application/json");
+	h1_put_u64(out, "Content-Length", body.n);
+	h1_end_head(out);
+	buf_add_span(out, body);
+}
+
+int api_try_for(const struct cli *cli, const char *method, const char *path, struct span body,
+                int64_t timeout_us, struct api_answer *ret)
+{
+	const char *where = socket_path(cli);
 	AUTO_DONE(buf) struct buf request = { .secret = true };
 	AUTO_DONE(buf) struct buf reply = { .max = API_ANSWER_MAX, .secret = true };
-	AUTO_FREE char *target = str_fmt("/localapi/v0/%s", path);
 	int r;
 
 	*ret = (struct api_answer){ .body.max = API_ANSWER_MAX };
-	h1_write_request(&request, span_str(method), span_str(target));
-	h1_put(&request, "Host", "local-tailscaled.sock");
-	h1_put(&request, "Connection", "close");
-	if (body.n)
-		h1_put(&request, "Content-Type", "application/json");
-	h1_put_u64(&request, "Content-Length", body.n);
-	h1_end_head(&request);
-	buf_add_span(&request, body);
-	r = local_ask(where, buf_span(&request), "", API_ANSWER_MAX, &reply);
+	write_request(&request, method, path, body);
+	r = local_ask_for(where, buf_span(&request), "", API_ANSWER_MAX, timeout_us, &reply);
+	if (r == ERR_TIMEOUT)
+		return r;
 	if (r < 0)
 		return unreachable(cli, where, r);
 	r = read_answer(buf_span(&reply), ret);
@@ -110,6 +112,14 @@ int api_try(const struct cli *cli, const char *method, const char *path, struct 
 	/* Not everything is JSON: errors are a line of text. */
 	(void)!js_parse(&ret->memory, buf_span(&ret->body), false, &ret->json, NULL);
 	return 0;
+}
+
+int api_try(const struct cli *cli, const char *method, const char *path, struct span body,
+            struct api_answer *ret)
+{
+	int r = api_try_for(cli, method, path, body, ANSWER_US, ret);
+
+	return r == ERR_TIMEOUT ? cmd_fail(cli, "the node daemon does not answer") : r;
 }
 
 static int refused(const struct cli *cli, struct api_answer *a)
@@ -131,4 +141,94 @@ int api_call(const struct cli *cli, const char *method, const char *path, struct
 	if (status == 0 && ret->status / 100 != 2)
 		status = refused(cli, ret);
 	return status;
+}
+
+/* ---- notifications ---- */
+
+void api_watch_done(struct api_watch *w)
+{
+	fd_close(w->fd);
+	buf_done(&w->in);
+	buf_done(&w->lines);
+	arena_done(&w->memory);
+}
+
+/* Takes from what came all that is whole: the body's bytes go to lines. Negative: it is no HTTP. */
+static int take(struct api_watch *w, unsigned *ret_status)
+{
+	struct span in = buf_span(&w->in);
+	struct http_head head;
+	struct h1_step step;
+	int r;
+
+	while ((r = h1_read(&w->http, in, &head, &step)) == 0) {
+		in = span_from(in, step.used);
+		if (step.event == H1_HEAD)
+			*ret_status = head.status;
+		else if (step.event == H1_BODY)
+			buf_add_span(&w->lines, step.body);
+		else if (step.event != H1_MORE)
+			r = ERR_CLOSED;
+		if (step.event == H1_MORE || r < 0)
+			break;
+	}
+	buf_drop(&w->in, w->in.n - in.n);
+	return r;
+}
+
+static int receive(struct api_watch *w, int64_t timeout_us, unsigned *ret_status)
+{
+	int r = local_recv(w->fd, timeout_us, &w->in);
+
+	if (r <= 0)
+		return r == 0 ? ERR_CLOSED : r;
+	return take(w, ret_status);
+}
+
+int api_watch_open(const struct cli *cli, const char *path, struct api_watch *ret)
+{
+	const char *where = socket_path(cli);
+	AUTO_DONE(buf) struct buf request = { 0 };
+	unsigned status = 0;
+	int r;
+
+	*ret = (struct api_watch){ .fd = -1,
+		                   .lines.max = API_ANSWER_MAX,
+		                   .in.max = API_ANSWER_MAX };
+	h1_reader_init(&ret->http, H1_RESPONSE);
+	write_request(&request, "GET", path, span(NULL, 0));
+	r = local_connect(where, &ret->fd);
+	if (r == 0)
+		r = local_send(ret->fd, buf_span(&request));
+	while (r == 0 && status == 0)
+		r = receive(ret, HEAD_US, &status);
+	if (r < 0)
+		return unreachable(cli, where, r);
+	return status == 200 ? 0
+	                     : cmd_fail(cli, "the node daemon tells nothing: status %u", status);
+}
+
+int api_watch_next(struct api_watch *w, int64_t timeout_us, struct js **ret)
+{
+	mono end = mono_after(mono_now(), timeout_us);
+	unsigned status;
+
+	for (;;) {
+		struct span all = buf_span(&w->lines);
+		size_t n = span_find(all, '\n');
+		int64_t left = mono_since(mono_now(), end);
+		int r;
+
+		if (n < all.n) {
+			arena_done(&w->memory);
+			r = js_parse(&w->memory, span_first(all, n), false, ret, NULL);
+			buf_drop(&w->lines, n + 1);
+			return r < 0 ? r : 1;
+		}
+		if (left <= 0)
+			return 0;
+		r = receive(w, left, &status);
+		if (r < 0 && r != ERR_TIMEOUT)
+			return r;
+	}
 }

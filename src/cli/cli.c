@@ -4,20 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/api.h"
 #include "cli/cmd.h"
 #include "cli/completion.h"
 #include "cli/node.h"
 #include "cli/wg.h"
-
-static int run_version(struct cli *cli, const void *opts, int argc, char **argv)
-{
-	(void)opts;
-	(void)argc;
-	(void)argv;
-	(void)fprintf(cli->out, "%s\n", FAIRLEAD_VERSION);
-	return 0;
-}
 
 static const struct cmd wg_cmd = {
 	.name = "wg",
@@ -37,33 +27,29 @@ static const struct cmd completion_cmd = {
 	.details = "For bash: fairlead completion bash > /etc/bash_completion.d/fairlead\n",
 };
 
-static const struct cmd version_cmd = {
-	.name = "version",
-	.args = "",
-	.help = "Print the version",
-	.run = run_version,
-};
-
 /* In the order of --help. */
 static const struct cmd *const all[] = {
-	&node_up_cmd,      &node_down_cmd,   &node_set_cmd,    &node_get_cmd,
-	&node_login_cmd,   &node_logout_cmd, &node_switch_cmd, &node_status_cmd,
-	&node_ip_cmd,      &node_ping_cmd,   &node_whois_cmd,  &node_wait_cmd,
-	&node_metrics_cmd, &wg_cmd,          &completion_cmd,  &version_cmd,
+	&node_up_cmd,        &node_down_cmd,     &node_set_cmd,    &node_get_cmd,
+	&node_login_cmd,     &node_logout_cmd,   &node_switch_cmd, &node_status_cmd,
+	&node_ip_cmd,        &node_ping_cmd,     &node_whois_cmd,  &node_whoami_cmd,
+	&node_exit_cmd,      &node_netcheck_cmd, &node_wait_cmd,   &node_metrics_cmd,
+	&node_bugreport_cmd, &node_debug_cmd,    &wg_cmd,          &completion_cmd,
+	&node_version_cmd,
 };
 
 /* --socket PATH may stand in front of the command. Returns the arguments taken, or -1. */
-static int global_options(int argc, char **argv)
+static int global_options(struct cli *cli, int argc, char **argv)
 {
 	int taken = 0;
 
-	while (taken < argc && strncmp(argv[taken], "--socket", 8) == 0) {
-		const char *rest = argv[taken++] + 8;
+	while (taken < argc &&
+	       strncmp(argv[taken] + (strncmp(argv[taken], "--", 2) == 0), "-socket", 7) == 0) {
+		const char *rest = strstr(argv[taken++], "-socket") + 7;
 
 		if (*rest == '=')
-			api_use_socket(rest + 1);
+			cli->socket = rest + 1;
 		else if (*rest == '\0' && taken < argc)
-			api_use_socket(argv[taken++]);
+			cli->socket = argv[taken++];
 		else
 			return -1;
 	}
@@ -86,7 +72,7 @@ int cli_main(int argc, char **argv)
 		.color = has_color(),
 	};
 	struct cmd commands[ARRAY_LEN(all) + 1] = { 0 };
-	int taken = global_options(argc - 1, argv + 1);
+	int taken = global_options(&cli, argc - 1, argv + 1);
 	int status;
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)

@@ -49,6 +49,16 @@ int cmd_misuse(const struct cli *cli, const char *fmt, ...)
 	return USAGE;
 }
 
+bool cmd_given(const struct cli *cli, const char *name)
+{
+	const struct cmd *c = cli->path_n ? cli->path[cli->path_n - 1] : NULL;
+
+	for (size_t i = 0; c && c->opts && c->opts[i].name; i++)
+		if (cli->given >> i & 1 && strcmp(c->opts[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static bool has_opts(const struct cmd *c)
 {
 	return c->opts && c->opts[0].name;

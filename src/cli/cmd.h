@@ -18,6 +18,7 @@
 
 /* What a command works with. */
 struct cli {
+	const char *socket;  /* of the daemon, by --socket; NULL: where it is found */
 	const char *program; /* "fairlead", or the name of the group for a program of its own */
 	FILE *out, *err;
 	bool color; /* out is a terminal that shows colours */
@@ -64,6 +65,9 @@ struct cmd {
 
 /* Picks the command of the table, parses, runs. Returns a process exit status. */
 int cmd_main(struct cli *cli, const struct cmd *table, int argc, char **argv);
+
+/* The option was on the command line, of the command that runs. */
+bool cmd_given(const struct cli *cli, const char *name);
 
 /* "fairlead wg: message" on cli->err; returns 1. */
 int cmd_fail(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);

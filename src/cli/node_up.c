@@ -1,322 +1,201 @@
+/* Joining and leaving: up, login, down, logout. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
+#include "base/enc.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "base/ip.h"
 #include "base/time.h"
 #include "cli/api.h"
 #include "cli/node.h"
+#include "cli/prefs.h"
+#include "cli/qr.h"
 
-enum { KEY_FILE_MAX = 4096, POLL_US = 200000, ROUTES_MAX = 4096 };
+enum { KEY_FILE_MAX = 4096, QR_PIXELS = 128, PATIENCE_US = 3000000 };
 
-/* Flags of up, login and set that are preferences. The order is that of `options` below. */
-struct pref_opts {
-	bool accept_routes, accept_dns, exit_lan, shields_up, ssh, advertise_exit, report_posture;
-	bool snat, stateful, connector;
-	const char *exit_node, *advertise_routes, *advertise_tags, *hostname, *operator_user,
-		*netfilter, *nickname;
-	/* up and login alone */
-	const char *login_server, *auth_key;
-	int64_t timeout_us;
-	bool reset, force_reauth, json, qr;
-};
+enum { STATE_NEEDS_APPROVAL = 3, STATE_RUNNING = 6 }; /* as numbers of a notification */
 
-static const struct pref_opts defaults = { .accept_dns = true, .snat = true, .login_server = "" };
+static const struct pref_opts defaults = { .login_server = "",
+	                                   .qr_format = "auto",
+	                                   .host_routes = true };
 
-enum opt_index {
-	OPT_ACCEPT_ROUTES,
-	OPT_ACCEPT_DNS,
-	OPT_EXIT_LAN,
-	OPT_SHIELDS,
-	OPT_SSH,
-	OPT_ADVERTISE_EXIT,
-	OPT_POSTURE,
-	OPT_SNAT,
-	OPT_STATEFUL,
-	OPT_CONNECTOR,
-	OPT_EXIT_NODE,
-	OPT_ROUTES,
-	OPT_TAGS,
-	OPT_HOSTNAME,
-	OPT_OPERATOR,
-	OPT_NETFILTER,
-	OPT_NICKNAME,
-	OPT_LOGIN_SERVER,
-};
-
-#define AT(field) offsetof(struct pref_opts, field)
+#define AT(member) offsetof(struct pref_opts, member)
+#define OPTION(flag, kind, member, value, help, ...) { flag, CMD_##kind, AT(member), value, help },
 
 /* clang-format off */
-#define PREF_OPTIONS                                                                                                             \
-	{ "accept-routes",              CMD_FLAG,     AT(accept_routes),    NULL,      "use subnets that other nodes share" },        \
-	{ "accept-dns",                 CMD_FLAG,     AT(accept_dns),       NULL,      "use the tailnet's names and resolvers" },     \
-	{ "exit-node-allow-lan-access", CMD_FLAG,     AT(exit_lan),         NULL,      "keep the local network reachable beside an exit node" }, \
-	{ "shields-up",                 CMD_FLAG,     AT(shields_up),       NULL,      "let nobody connect to this machine" },        \
-	{ "ssh",                        CMD_FLAG,     AT(ssh),              NULL,      "let the policy's SSH rules in" },             \
-	{ "advertise-exit-node",        CMD_FLAG,     AT(advertise_exit),   NULL,      "offer to be an exit node" },                  \
-	{ "report-posture",             CMD_FLAG,     AT(report_posture),   NULL,      NULL },                                        \
-	{ "snat-subnet-routes",         CMD_FLAG,     AT(snat),             NULL,      "forward to shared subnets under this machine's address" }, \
-	{ "stateful-filtering",         CMD_FLAG,     AT(stateful),         NULL,      "let nothing new from shared subnets into the tailnet" }, \
-	{ "advertise-connector",        CMD_FLAG,     AT(connector),        NULL,      NULL },                                        \
-	{ "exit-node",                  CMD_STRING,   AT(exit_node),        "NODE",    "send all traffic through this node; empty: none" }, \
-	{ "advertise-routes",           CMD_STRING,   AT(advertise_routes), "SUBNETS", "share these subnets, separated by commas" },  \
-	{ "advertise-tags",             CMD_STRING,   AT(advertise_tags),   "TAGS",    "ask to be tagged" },                          \
-	{ "hostname",                   CMD_STRING,   AT(hostname),         "NAME",    "in place of the machine's own" },             \
-	{ "operator",                   CMD_STRING,   AT(operator_user),    "USER",    "a user who may change settings without root" }, \
-	{ "netfilter-mode",             CMD_STRING,   AT(netfilter),        "MODE",    "on, nodivert, off" },                         \
-	{ "nickname",                   CMD_STRING,   AT(nickname),         "NAME",    "of this login, for `fairlead switch`" }
+#define LOGIN_OPTIONS                                                                                              \
+	PREFS_EVERYWHERE(OPTION)                                                                                   \
+	PREFS_OF_UP(OPTION)                                                                                        \
+	{ "auth-key",    CMD_STRING,   AT(auth_key),    "KEY",    "join with this key; file:PATH reads it from there" }, \
+	{ "authkey",     CMD_STRING,   AT(auth_key),    "KEY",    NULL },                                         \
+	{ "timeout",     CMD_DURATION, AT(timeout_us),  "TIME",   "give up after this; 0: never" },                \
+	{ "qr",          CMD_FLAG,     AT(qr),          NULL,     "show the link to log in as a QR code too" },    \
+	{ "qr-format",   CMD_STRING,   AT(qr_format),   "FORMAT", "small, large, ascii or auto" },                 \
+	{ "host-routes", CMD_FLAG,     AT(host_routes), NULL,     NULL },                                         \
+	{ "accept-risk", CMD_STRING,   AT(accept_risk), "RISK",   NULL }
 
 static const struct cmd_opt up_options[] = {
-	PREF_OPTIONS,
-	{ "login-server", CMD_STRING,   AT(login_server), "URL",  "the coordinator" },
-	{ "auth-key",     CMD_STRING,   AT(auth_key),     "KEY",  "join with this key; file:PATH reads it from there" },
-	{ "authkey",      CMD_STRING,   AT(auth_key),     "KEY",  NULL },
-	{ "timeout",      CMD_DURATION, AT(timeout_us),   "TIME", "give up after this; 0: never" },
-	{ "reset",        CMD_FLAG,     AT(reset),        NULL,   "settings that are not named go back to their defaults" },
-	{ "force-reauth", CMD_FLAG,     AT(force_reauth), NULL,   "log in anew" },
-	{ "json",         CMD_FLAG,     AT(json),         NULL,   "report as JSON" },
-	{ "qr",           CMD_FLAG,     AT(qr),           NULL,   NULL },
+	LOGIN_OPTIONS,
+	{ "reset",        CMD_FLAG, AT(reset),        NULL, "settings that are not named go back to their defaults" },
+	{ "force-reauth", CMD_FLAG, AT(force_reauth), NULL, "log in anew" },
+	{ "json",         CMD_FLAG, AT(json),         NULL, "report as JSON" },
 	{ 0 },
 };
 
-static const struct cmd_opt set_options[] = {
-	PREF_OPTIONS,
+static const struct cmd_opt login_options[] = {
+	LOGIN_OPTIONS,
+	PREFS_OF_LOGIN(OPTION)
 	{ 0 },
 };
 /* clang-format on */
 
-/* ---- preferences as the daemon takes them ------------------------------------------ */
+/* ---- what is to change ---- */
 
-struct patch {
-	struct buf text;
-	struct js_wr w;
+struct job {
+	const struct pref_opts *o;
+	unsigned of;
+	struct api_answer prefs, status;
+	bool was_running;
+	char *url;     /* shown last */
+	bool told;     /* something was printed */
+	bool told_why; /* a word about the wait */
 };
 
-static void set_bool(struct patch *p, const char *name, bool v)
+static void job_done(struct job *j)
 {
-	AUTO_FREE char *set = str_fmt("%sSet", name);
-
-	js_wr_kv_bool(&p->w, name, v);
-	js_wr_kv_bool(&p->w, set, true);
+	api_answer_done(&j->prefs);
+	api_answer_done(&j->status);
+	free(j->url);
 }
 
-static void set_str(struct patch *p, const char *name, struct span v)
+static struct span state_of(const struct job *j)
 {
-	AUTO_FREE char *set = str_fmt("%sSet", name);
-
-	js_wr_kv_span(&p->w, name, v);
-	js_wr_kv_bool(&p->w, set, true);
+	return js_text(js_get(j->status.json, "BackendState"));
 }
 
-static bool is_given(const struct cli *cli, const struct pref_opts *o, enum opt_index i)
+static bool has_key(const struct job *j)
 {
-	return cli->given >> i & 1 || o->reset;
+	return js_truth(js_get(j->status.json, "HaveNodeKey"), false);
 }
 
-static struct span tag_of(struct span t)
+/* Only how to go about it was said, and there is a login to go on with. */
+static bool is_bare(const struct cli *cli, const struct job *j)
 {
-	return span_trim(t);
+	const struct js *user = js_get(js_get(j->prefs.json, "Config"), "UserProfile");
+
+	if (j->o->reset || j->o->force_reauth || cmd_given(cli, "auth-key") ||
+	    cmd_given(cli, "authkey") || !js_text(js_get(user, "LoginName")).n)
+		return false;
+	for (const struct pref *p = prefs_table; p->flag; p++)
+		if (cmd_given(cli, p->flag))
+			return false;
+	return !span_is(state_of(j), "NeedsLogin");
 }
 
-static void put_tags(struct patch *p, const char *list)
+static bool is_same(const struct cli *cli, const struct job *j, const char *flag)
 {
-	struct span rest = span_str(list);
-	struct span tag;
+	const struct pref *p = pref_find(flag);
+	AUTO_FREE char *now = pref_now(p, j->prefs.json, j->status.json);
+	AUTO_FREE char *after = pref_after(cli, p, j->o, j->prefs.json, j->status.json);
 
-	js_wr_key(&p->w, "AdvertiseTags");
-	js_wr_open(&p->w, JS_ARRAY);
-	while (rest.n && span_cut(&rest, ',', &tag)) {
-		AUTO_FREE char *full = str_fmt(
-			"%s%.*s",
-			span_starts(tag_of(tag), "tag:") ? "" : "tag:", SPAN_FMT(tag_of(tag)));
-
-		js_wr_str(&p->w, full);
-	}
-	js_wr_close(&p->w, JS_ARRAY);
-	js_wr_kv_bool(&p->w, "AdvertiseTagsSet", true);
+	return strcmp(now, after) == 0;
 }
 
-static bool is_exit_route(struct span s)
+/* A running node whose login stays takes the settings as they come. */
+static bool is_edit(const struct cli *cli, const struct job *j)
 {
-	return span_is(s, "0.0.0.0/0") || span_is(s, "::/0");
+	return span_is(state_of(j), "Running") && !j->o->force_reauth && !j->o->auth_key &&
+	       is_same(cli, j, "advertise-tags") && is_same(cli, j, "login-server");
 }
 
-/*
- * Subnets and the offer to be an exit are one list for the daemon and two flags
- * for a person: what is not named stays.
- */
-static int put_routes(struct cli *cli, struct patch *p, const struct pref_opts *o,
-                      const struct js *prefs)
+static int refuse_loss(struct cli *cli, const struct job *j)
 {
-	bool exit = o->advertise_exit;
-	struct span rest = span_str(o->advertise_routes ? o->advertise_routes : "");
-	struct span text;
-	const struct js *old = js_first(js_get(prefs, "AdvertiseRoutes"));
+	/* Before the first `up` there is nothing to lose. */
+	bool fresh = js_text(js_get(j->prefs.json, "ControlURL")).n == 0;
+	AUTO_FREE char *lost = NULL;
 
-	js_wr_key(&p->w, "AdvertiseRoutes");
-	js_wr_open(&p->w, JS_ARRAY);
-	while (rest.n && span_cut(&rest, ',', &text)) {
-		struct prefix prefix;
-		char shown[PREFIX_TEXT_MAX];
-
-		text = span_trim(text);
-		if (prefix_parse_strict(text, &prefix) < 0)
-			return cmd_misuse(
-				cli,
-				"--advertise-routes: \"%.*s\" is no subnet like 192.168.1.0/24",
-				SPAN_FMT(text));
-		js_wr_str(&p->w, prefix_text(&prefix, shown));
-	}
-	for (; old; old = old->next) {
-		bool is_exit = is_exit_route(js_text(old));
-
-		if (is_exit && !is_given(cli, o, OPT_ADVERTISE_EXIT))
-			exit = true;
-		if (!is_exit && !is_given(cli, o, OPT_ROUTES))
-			js_wr_span(&p->w, js_text(old));
-	}
-	if (exit) {
-		js_wr_str(&p->w, "0.0.0.0/0");
-		js_wr_str(&p->w, "::/0");
-	}
-	js_wr_close(&p->w, JS_ARRAY);
-	js_wr_kv_bool(&p->w, "AdvertiseRoutesSet", true);
-	return 0;
+	if (j->o->reset || fresh)
+		return 0;
+	lost = prefs_lost(cli, j->of, j->o, j->prefs.json, j->status.json);
+	if (!lost)
+		return 0;
+	return cmd_fail(cli,
+	                "settings that are not named here would go back to their defaults.\n"
+	                "To change one and keep the others, use `fairlead set`. To keep them all "
+	                "here, name them:\n\n\tfairlead up %s\n\nTo let them go, add --reset.",
+	                lost);
 }
 
-static int put_exit(struct cli *cli, struct patch *p, const char *who, const struct js *status)
+static int check_flags(struct cli *cli, const struct job *j)
 {
-	struct span name = span_str(who ? who : "");
-	struct span id = { NULL, 0 }, automatic = { NULL, 0 };
-	struct ip ip;
+	enum qr_format format;
 
-	if (span_starts(name, "auto:")) {
-		automatic = span_from(name, 5);
-	} else if (name.n) {
-		for (const struct js *x = js_first(js_get(status, "Peer")); x && !id.n;
-		     x = x->next) {
-			struct span dns = js_text(js_get(x, "DNSName"));
-			bool match = span_eq_nocase(span_first(dns, span_find(dns, '.')), name) ||
-			             (dns.n && span_eq_nocase(span_first(dns, dns.n - 1), name));
-
-			for (const struct js *a = js_first(js_get(x, "TailscaleIPs")); a;
-			     a = a->next)
-				match = match || span_eq(js_text(a), name);
-			if (match)
-				id = js_text(js_get(x, "ID"));
-		}
-		if (!id.n && ip_parse(name, &ip) < 0)
-			return cmd_fail(cli, "no peer is called \"%s\"", who);
-	}
-	set_str(p, "ExitNodeID", id);
-	set_str(p, "ExitNodeIP", id.n || automatic.n ? span(NULL, 0) : name);
-	set_str(p, "AutoExitNode", automatic);
-	return 0;
+	if (!j->o->host_routes)
+		return cmd_misuse(cli, "--host-routes cannot be switched off");
+	if (qr_format_parse(j->o->qr_format, &format) < 0)
+		return cmd_misuse(cli, "--qr-format: small, large, ascii or auto, not \"%s\"",
+		                  j->o->qr_format);
+	if (span_is(state_of(j), "Running") && !j->o->force_reauth &&
+	    !is_same(cli, j, "login-server"))
+		return cmd_fail(cli, "can't change --login-server without --force-reauth\n"
+		                     "To be in both networks in turn, use `fairlead login`.");
+	return refuse_loss(cli, j);
 }
 
-static int put_netfilter(struct cli *cli, struct patch *p, const char *mode)
+static int patch(struct cli *cli, const struct job *j, bool bare)
 {
-	static const char *const modes[] = { "off", "nodivert", "on" };
-
-	for (int i = 0; i < 3; i++) {
-		if (strcmp(mode ? mode : "on", modes[i]) == 0) {
-			js_wr_kv_int(&p->w, "NetfilterMode", i);
-			js_wr_kv_bool(&p->w, "NetfilterModeSet", true);
-			return 0;
-		}
-	}
-	return cmd_misuse(cli, "--netfilter-mode: on, nodivert or off, not \"%s\"", mode);
-}
-
-static void put_flags(const struct cli *cli, struct patch *p, const struct pref_opts *o)
-{
-	static const struct {
-		enum opt_index opt;
-		size_t at;
-		const char *name;
-		bool inverted;
-	} rows[] = {
-		{ OPT_ACCEPT_ROUTES, AT(accept_routes), "RouteAll", false },
-		{ OPT_ACCEPT_DNS, AT(accept_dns), "CorpDNS", false },
-		{ OPT_EXIT_LAN, AT(exit_lan), "ExitNodeAllowLANAccess", false },
-		{ OPT_SHIELDS, AT(shields_up), "ShieldsUp", false },
-		{ OPT_SSH, AT(ssh), "RunSSH", false },
-		{ OPT_POSTURE, AT(report_posture), "PostureChecking", false },
-		{ OPT_SNAT, AT(snat), "NoSNAT", true },
-		{ OPT_STATEFUL, AT(stateful), "NoStatefulFiltering", true },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		bool v = *(const bool *)((const char *)o + rows[i].at);
-
-		if (is_given(cli, o, rows[i].opt))
-			set_bool(p, rows[i].name, v != rows[i].inverted);
-	}
-}
-
-/* Everything that was named, into an object that stays open. */
-static int put_prefs(struct cli *cli, struct patch *p, const struct pref_opts *o,
-                     const struct js *prefs, const struct js *status)
-{
+	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	AUTO_DONE(buf) struct buf text = { 0 };
+	struct js_wr w = js_wr_of(&text);
 	int r = 0;
 
-	put_flags(cli, p, o);
-	if (is_given(cli, o, OPT_HOSTNAME))
-		set_str(p, "Hostname", span_str(o->hostname));
-	if (is_given(cli, o, OPT_OPERATOR))
-		set_str(p, "OperatorUser", span_str(o->operator_user));
-	if (is_given(cli, o, OPT_NICKNAME))
-		set_str(p, "ProfileName", span_str(o->nickname));
-	if (is_given(cli, o, OPT_TAGS))
-		put_tags(p, o->advertise_tags ? o->advertise_tags : "");
-	if (is_given(cli, o, OPT_NETFILTER))
-		r = put_netfilter(cli, p, o->netfilter);
-	if (r == 0 && (is_given(cli, o, OPT_ROUTES) || is_given(cli, o, OPT_ADVERTISE_EXIT)))
-		r = put_routes(cli, p, o, prefs);
-	if (r == 0 && is_given(cli, o, OPT_EXIT_NODE))
-		r = put_exit(cli, p, o->exit_node, status);
-	return r;
-}
-
-/* Reads what is there, changes what was named; login_server and want_running with it for `up`. */
-static int patch_prefs(struct cli *cli, const struct pref_opts *o, bool up)
-{
-	AUTO_DONE(api_answer) struct api_answer prefs = { 0 };
-	AUTO_DONE(api_answer) struct api_answer status = { 0 };
-	AUTO_DONE(api_answer) struct api_answer done = { 0 };
-	struct patch p = { 0 };
-	int r = api_call(cli, "GET", "prefs", span(NULL, 0), &prefs);
-
-	if (r == 0)
-		r = api_call(cli, "GET", "status", span(NULL, 0), &status);
-	if (r != 0)
-		return r;
-	p.w = js_wr_of(&p.text);
-	js_wr_open(&p.w, JS_OBJECT);
-	r = put_prefs(cli, &p, o, prefs.json, status.json);
-	if (up) {
-		set_bool(&p, "WantRunning", true);
-		set_bool(&p, "LoggedOut", false);
-		if (cli->given >> OPT_LOGIN_SERVER & 1)
-			set_str(&p, "ControlURL", span_str(o->login_server));
+	js_wr_open(&w, JS_OBJECT);
+	if (!bare)
+		r = prefs_patch(cli, j->of, j->o->reset, j->o, j->prefs.json, j->status.json, &w);
+	js_wr_kv_bool(&w, "WantRunning", true);
+	js_wr_kv_bool(&w, "WantRunningSet", true);
+	if (!bare) {
+		js_wr_kv_bool(&w, "LoggedOut", false);
+		js_wr_kv_bool(&w, "LoggedOutSet", true);
 	}
-	js_wr_close(&p.w, JS_OBJECT);
-	if (r == 0)
-		r = api_call(cli, "PATCH", "prefs", buf_span(&p.text), &done);
-	buf_done(&p.text);
-	return r;
+	/* What a fresh machine takes for its coordinator is written down as such. */
+	if (!bare && !cmd_given(cli, "login-server") && !j->o->reset &&
+	    js_text(js_get(j->prefs.json, "ControlURL")).n == 0) {
+		js_wr_kv_str(&w, "ControlURL", pref_find("login-server")->standard);
+		js_wr_kv_bool(&w, "ControlURLSet", true);
+	}
+	js_wr_close(&w, JS_OBJECT);
+	return r ? r : api_call(cli, "PATCH", "prefs", buf_span(&text), &a);
 }
 
-/* ---- up ---------------------------------------------------------------------------- */
-
-static void nap(void)
+/* Sharing routes without forwarding them helps nobody. */
+static void warn_forwarding(struct cli *cli, const struct job *j)
 {
-	struct timespec ts = { .tv_nsec = POLL_US * 1000 };
+	static const char *const checks[] = { "check-ip-forwarding", "check-udp-gro-forwarding" };
+	static const char *const flags[] = { "advertise-routes", "advertise-exit-node",
+		                             "advertise-connector" };
+	bool wanted = false;
 
-	(void)nanosleep(&ts, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		AUTO_FREE char *v = pref_after(cli, pref_find(flags[i]), j->o, j->prefs.json,
+		                               j->status.json);
+
+		wanted |= cmd_given(cli, flags[i]) && *v && strcmp(v, "false") != 0;
+	}
+	for (size_t i = 0; wanted && i < ARRAY_LEN(checks); i++) {
+		AUTO_DONE(api_answer) struct api_answer a = { 0 };
+		struct span text;
+
+		if (api_try(cli, "GET", checks[i], span(NULL, 0), &a) != 0)
+			continue;
+		text = js_text(js_get(a.json, "Warning"));
+		if (text.n)
+			(void)fprintf(cli->err, "Warning: %.*s\n", SPAN_FMT(text));
+	}
 }
+
+/* ---- logging in ---- */
 
 static int read_key(struct cli *cli, const char *given, struct buf *ret)
 {
@@ -355,103 +234,245 @@ static int login_interactive(struct cli *cli)
 	return api_call(cli, "POST", "login-interactive", span(NULL, 0), &a);
 }
 
-static void show_url(struct cli *cli, const struct pref_opts *o, struct span url)
+/* ---- waiting ---- */
+
+static void show_json(const struct cli *cli, const char *state, const char *url, const char *error)
 {
-	if (o->json)
-		(void)fprintf(
-			cli->out,
-			"{\n  \"AuthURL\": \"%.*s\",\n  \"BackendState\": \"NeedsLogin\"\n}\n",
-			SPAN_FMT(url));
-	else
-		(void)fprintf(cli->err, "\nTo authenticate, visit:\n\n\t%.*s\n\n", SPAN_FMT(url));
+	AUTO_DONE(buf) struct buf out = { 0 }, png = { 0 };
+	struct js_wr w = js_wr_of(&out);
+
+	w.indent = "\t";
+	js_wr_open(&w, JS_OBJECT);
+	if (url)
+		js_wr_kv_str(&w, "AuthURL", url);
+	if (url && qr_png(url, QR_PIXELS, &png) == 0) {
+		AUTO_FREE char *text = mem_alloc(BASE64_LEN(png.n) + 1);
+		AUTO_FREE char *data = str_fmt("data:image/png;base64,%s",
+		                               base64_encode(text, png.p, png.n));
+
+		js_wr_kv_str(&w, "QR", data);
+	}
+	if (*state)
+		js_wr_kv_str(&w, "BackendState", state);
+	if (error)
+		js_wr_kv_str(&w, "Error", error);
+	js_wr_close(&w, JS_OBJECT);
+	(void)fprintf(cli->out, "%s\n", buf_text(&out));
 	(void)fflush(cli->out);
 }
 
-struct waiting {
-	bool asked, told_approval;
-	struct buf url;
-};
-
-/* One look: 0 go on waiting, 1 running, negative: over. */
-static int look(struct cli *cli, const struct pref_opts *o, struct waiting *w)
+static void show_url(struct cli *cli, struct job *j, struct span url)
 {
-	AUTO_DONE(api_answer) struct api_answer a = { 0 };
-	struct span state, url, err;
+	enum qr_format format = QR_SMALL;
 
-	if (api_call(cli, "GET", "status?peers=false", span(NULL, 0), &a) != 0)
-		return -1;
-	state = js_text(js_get(a.json, "BackendState"));
-	url = js_text(js_get(a.json, "AuthURL"));
-	if (span_is(state, "Running"))
-		return 1;
-	err = js_text(js_get(a.json, "ErrMessage"));
-	if (err.n) {
-		(void)cmd_fail(cli, "%.*s", SPAN_FMT(err));
-		return -1;
+	/* With a key a link is a left-over of a login before. */
+	if (!url.n || j->o->auth_key || (j->url && span_is(url, j->url)))
+		return;
+	free(j->url);
+	j->url = span_dup(url);
+	j->told = true;
+	if (j->o->json) {
+		AUTO_FREE char *state = span_dup(state_of(j));
+
+		show_json(cli, state, j->url, NULL);
+		return;
 	}
-	if (span_is(state, "NeedsMachineAuth") && !w->told_approval) {
-		w->told_approval = true;
-		(void)fputs("\nThis machine waits to be approved by an admin of the tailnet.\n",
-		            cli->err);
-	}
-	if (url.n && !span_eq(url, buf_span(&w->url))) {
-		show_url(cli, o, url);
-		buf_clear(&w->url);
-		buf_add_span(&w->url, url);
-	}
-	if (span_is(state, "NeedsLogin") && !url.n && !w->asked && !o->auth_key) {
-		w->asked = true;
-		return login_interactive(cli) ? -1 : 0;
-	}
-	return 0;
+	(void)fprintf(cli->err, "\nTo authenticate, visit:\n\n\t%s\n\n", j->url);
+	(void)!qr_format_parse(j->o->qr_format, &format);
+	if (j->o->qr)
+		qr_print(cli->err, j->url, format);
 }
 
-static int wait_until_running(struct cli *cli, const struct pref_opts *o)
+static void show_approval(struct cli *cli, struct job *j)
 {
-	struct waiting w = { 0 };
+	if (j->o->json) {
+		show_json(cli, "NeedsMachineAuth", NULL, NULL);
+		return;
+	}
+	if (!j->told)
+		(void)fputc('\n', cli->err);
+	j->told = true;
+	(void)fputs("This machine waits to be approved by an administrator of the tailnet.\n",
+	            cli->err);
+}
+
+/* What a refusal means for the one who typed the command. */
+static const char *advice(const struct job *j, struct span error)
+{
+	static const struct {
+		const char *word, *advice;
+	} rows[] = {
+		{ "expired", "The key is too old: ask for a new one." },
+		{ "used",
+		  "The key is good for one machine, and another has it: ask for a new one, or a "
+		  "reusable one." },
+		{ "invalid", "The coordinator does not know the key: was it typed whole, for this "
+		             "--login-server, and is it younger than its end and unused?" },
+		{ "not found",
+		  "The coordinator does not know the key: was it typed whole, for this "
+		  "--login-server?" },
+	};
+	AUTO_FREE char *text = span_dup(error);
+
+	for (size_t i = 0; j->o->auth_key && i < ARRAY_LEN(rows); i++)
+		if (strstr(text, rows[i].word))
+			return rows[i].advice;
+	return NULL;
+}
+
+static int show_error(struct cli *cli, const struct job *j, struct span error)
+{
+	const char *more = advice(j, error);
+	AUTO_FREE char *text = span_dup(error);
+
+	if (j->o->json)
+		show_json(cli, "", NULL, text);
+	if (more)
+		return cmd_fail(cli, "%s\n%s", text, more);
+	return cmd_fail(cli, "%s", text);
+}
+
+/* 0: go on; 1: running; negative: over, and why was told. */
+static int take(struct cli *cli, struct job *j, const struct js *n, bool *waits_for_key)
+{
+	struct span error = js_text(js_get(n, "ErrMessage"));
+	struct span key = js_text(js_get(js_get(n, "SelfChange"), "Key"));
+	struct span old = js_text(js_get(js_get(j->status.json, "Self"), "PublicKey"));
+	int64_t state = js_int(js_get(n, "State"), -1);
+
+	if (error.n) {
+		(void)show_error(cli, j, error);
+		return -1;
+	}
+	if (state == STATE_NEEDS_APPROVAL)
+		show_approval(cli, j);
+	if (state >= 0)
+		j->was_running = state == STATE_RUNNING;
+	if (key.n && !span_eq(key, old))
+		*waits_for_key = false;
+	show_url(cli, j, js_text(js_get(n, "BrowseToURL")));
+	return j->was_running && !*waits_for_key;
+}
+
+/* Somebody sits in front of it: a word after a while of silence. */
+static void show_patience(struct cli *cli, struct job *j)
+{
+	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	const struct js *why;
+
+	if (j->told || j->told_why || j->o->json || !isatty(STDERR_FILENO))
+		return;
+	j->told_why = true;
+	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), &a) != 0)
+		return;
+	why = js_first(js_get(a.json, "Health"));
+	(void)fprintf(cli->err, "Waiting%s%.*s ...\n", why ? ": " : "", SPAN_FMT(js_text(why)));
+}
+
+static int too_late(struct cli *cli, const struct job *j)
+{
+	static const char text[] = "timeout waiting for the node to be running; `fairlead status` "
+				   "says in what state it is";
+
+	if (j->o->json)
+		show_json(cli, "", NULL, text);
+	return cmd_fail(cli, "%s", text);
+}
+
+static int await(struct cli *cli, struct job *j, struct api_watch *watch)
+{
 	mono began = mono_now();
-	int got;
+	bool waits_for_key = j->o->force_reauth;
 
-	while ((got = look(cli, o, &w)) == 0) {
-		if (o->timeout_us > 0 && mono_since(began, mono_now()) > o->timeout_us) {
-			got = -1;
-			(void)cmd_fail(
-				cli,
-				"not running after %lld s; `fairlead status` says in what state",
-				(long long)(o->timeout_us / US_PER_S));
-			break;
+	for (;;) {
+		int64_t limit = j->o->timeout_us, past = mono_since(began, mono_now());
+		struct js *n;
+		int r, got;
+
+		if (limit > 0 && past >= limit)
+			return too_late(cli, j);
+		r = api_watch_next(
+			watch, limit > 0 && limit - past < PATIENCE_US ? limit - past : PATIENCE_US,
+			&n);
+		if (r < 0)
+			return cmd_fail(cli, "the node daemon ended");
+		if (r == 0) {
+			show_patience(cli, j);
+			continue;
 		}
-		nap();
+		got = take(cli, j, n, &waits_for_key);
+		if (got)
+			return got > 0 ? 0 : 1;
 	}
-	if (got > 0 && w.url.n && !o->json)
-		(void)fputs("Success.\n", cli->err);
-	if (got > 0 && o->json)
-		(void)fputs("{\n  \"BackendState\": \"Running\"\n}\n", cli->out);
-	buf_done(&w.url);
-	return got > 0 ? 0 : 1;
 }
 
-/* Never logged in here: the daemon waits to be told to, with a key too. */
-static bool needs_login(struct cli *cli)
+static void succeed(struct cli *cli, const struct job *j)
 {
 	AUTO_DONE(api_answer) struct api_answer a = { 0 };
 
-	return api_call(cli, "GET", "status?peers=false", span(NULL, 0), &a) == 0 &&
-	       !js_truth(js_get(a.json, "HaveNodeKey"), false);
+	if (j->o->json)
+		show_json(cli, "Running", NULL, NULL);
+	else if (j->told)
+		(void)fputs("Success.\n", cli->err);
+	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), &a) != 0)
+		return;
+	for (const struct js *h = js_first(js_get(a.json, "Health")); h; h = h->next)
+		(void)fprintf(cli->err, "Warning: %.*s\n", SPAN_FMT(js_text(h)));
+}
+
+static int run_change(struct cli *cli, struct job *j, struct api_watch *watch)
+{
+	bool bare = is_bare(cli, j), login = !bare;
+	int r = patch(cli, j, bare);
+
+	if (r == 0 && login)
+		r = start(cli, j->o);
+	if (r == 0 && login && (j->o->force_reauth || !has_key(j)))
+		r = login_interactive(cli);
+	if (r != 0)
+		return r;
+	if (bare && span_is(state_of(j), "Running"))
+		return 0;
+	if (bare && span_is(state_of(j), "NeedsMachineAuth"))
+		show_approval(cli, j);
+	r = await(cli, j, watch);
+	if (r == 0)
+		succeed(cli, j);
+	return r;
+}
+
+static int up(struct cli *cli, struct job *j)
+{
+	struct api_watch watch = { .fd = -1 };
+	int r = api_call(cli, "GET", "status", span(NULL, 0), &j->status);
+
+	if (r == 0)
+		r = api_call(cli, "GET", "prefs", span(NULL, 0), &j->prefs);
+	if (r != 0)
+		return r;
+	r = is_bare(cli, j) ? 0 : check_flags(cli, j);
+	if (r != 0)
+		return r;
+	warn_forwarding(cli, j);
+	if (!is_bare(cli, j) && is_edit(cli, j))
+		return patch(cli, j, false);
+	/* From before the change, so that nothing is missed. */
+	r = api_watch_open(cli, "watch-ipn-bus?mask=0", &watch);
+	if (r == 0)
+		r = run_change(cli, j, &watch);
+	api_watch_done(&watch);
+	return r;
 }
 
 static int run_up(struct cli *cli, const void *opts, int argc, char **argv)
 {
-	const struct pref_opts *o = opts;
-	int r = patch_prefs(cli, o, true);
+	struct job j = { .o = opts, .of = PREF_OF_UP };
+	int r = up(cli, &j);
 
 	(void)argc;
 	(void)argv;
-	if (r == 0)
-		r = start(cli, o);
-	if (r == 0 && (o->force_reauth || needs_login(cli)))
-		r = login_interactive(cli);
-	return r ? r : wait_until_running(cli, o);
+	job_done(&j);
+	return r;
 }
 
 const struct cmd node_up_cmd = {
@@ -462,14 +483,23 @@ const struct cmd node_up_cmd = {
 	.opts = up_options,
 	.defaults = &defaults,
 	.opts_size = sizeof(defaults),
+	.details = "Without options it goes on as before. With options, settings that are not\n"
+		   "standard must be named too, or let go with --reset; `fairlead set` changes\n"
+		   "one setting and keeps the others.\n",
 };
 
 static int run_login(struct cli *cli, const void *opts, int argc, char **argv)
 {
 	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	struct job j = { .o = opts, .of = PREF_OF_LOGIN };
 	int r = api_call(cli, "PUT", "profiles/", span(NULL, 0), &a);
 
-	return r ? r : run_up(cli, opts, argc, argv);
+	(void)argc;
+	(void)argv;
+	if (r == 0)
+		r = up(cli, &j);
+	job_done(&j);
+	return r;
 }
 
 const struct cmd node_login_cmd = {
@@ -477,18 +507,40 @@ const struct cmd node_login_cmd = {
 	.args = "",
 	.help = "Log in to one more network, beside those there are",
 	.run = run_login,
-	.opts = up_options,
+	.opts = login_options,
 	.defaults = &defaults,
 	.opts_size = sizeof(defaults),
 };
 
+/* ---- leaving ---- */
+
+struct leave_opts {
+	const char *reason, *accept_risk;
+};
+
+static const struct leave_opts leave_defaults;
+
+static const struct cmd_opt leave_options[] = {
+	{ "reason", CMD_STRING, offsetof(struct leave_opts, reason), "TEXT", NULL },
+	{ "accept-risk", CMD_STRING, offsetof(struct leave_opts, accept_risk), "RISK", NULL },
+	{ 0 },
+};
+
 static int run_down(struct cli *cli, const void *opts, int argc, char **argv)
 {
+	AUTO_DONE(api_answer) struct api_answer status = { 0 };
 	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	int r = api_call(cli, "GET", "status?peers=false", span(NULL, 0), &status);
 
 	(void)opts;
 	(void)argc;
 	(void)argv;
+	if (r != 0)
+		return r;
+	if (span_is(js_text(js_get(status.json, "BackendState")), "Stopped")) {
+		(void)fputs("It is stopped already.\n", cli->err);
+		return 0;
+	}
 	return api_call(cli, "PATCH", "prefs",
 	                SPAN_LIT("{\"WantRunning\":false,\"WantRunningSet\":true}"), &a);
 }
@@ -498,6 +550,9 @@ const struct cmd node_down_cmd = {
 	.args = "",
 	.help = "Leave the network for now, staying logged in",
 	.run = run_down,
+	.opts = leave_options,
+	.defaults = &leave_defaults,
+	.opts_size = sizeof(leave_defaults),
 };
 
 static int run_logout(struct cli *cli, const void *opts, int argc, char **argv)
@@ -515,144 +570,7 @@ const struct cmd node_logout_cmd = {
 	.args = "",
 	.help = "Leave the network and end this machine's key",
 	.run = run_logout,
-};
-
-/* ---- set, get ------------------------------------------------------------------------ */
-
-static int run_set(struct cli *cli, const void *opts, int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	if (!cli->given)
-		return cmd_misuse(cli, "nothing to set");
-	return patch_prefs(cli, opts, false);
-}
-
-const struct cmd node_set_cmd = {
-	.name = "set",
-	.args = "",
-	.help = "Change settings; those that are not named stay",
-	.run = run_set,
-	.opts = set_options,
-	.defaults = &defaults,
-	.opts_size = sizeof(defaults),
-};
-
-static int run_get(struct cli *cli, const void *opts, int argc, char **argv)
-{
-	AUTO_DONE(api_answer) struct api_answer a = { 0 };
-	AUTO_DONE(buf) struct buf out = { 0 };
-	struct js_wr w = js_wr_of(&out);
-	int r = api_call(cli, "GET", "prefs", span(NULL, 0), &a);
-	const struct js *one;
-
-	(void)opts;
-	if (r != 0)
-		return r;
-	one = argc ? js_get(a.json, argv[0]) : a.json;
-	if (!one)
-		return cmd_fail(cli, "no setting is called \"%s\"; `fairlead get` lists them",
-		                argv[0]);
-	w.indent = "  ";
-	js_wr_tree(&w, one);
-	(void)fprintf(cli->out, "%s\n", buf_text(&out));
-	return 0;
-}
-
-const struct cmd node_get_cmd = {
-	.name = "get",
-	.args = "[SETTING]",
-	.help = "Print the settings, or one",
-	.run = run_get,
-	.args_max = 1,
-};
-
-/* ---- switch, wait ---------------------------------------------------------------------- */
-
-struct switch_opts {
-	bool list;
-};
-
-static const struct switch_opts switch_defaults;
-
-static void list_profiles(struct cli *cli, const struct js *all, const struct js *current)
-{
-	(void)fprintf(cli->out, "%-6s  %-20s  %s\n", "ID", "Tailnet", "Account");
-	for (const struct js *p = js_first(all); p; p = p->next) {
-		bool is = span_eq(js_text(js_get(p, "ID")), js_text(js_get(current, "ID")));
-		struct span network = js_text(js_get(js_get(p, "NetworkProfile"), "DomainName"));
-
-		(void)fprintf(cli->out, "%-6.*s  %-20.*s  %.*s%s\n",
-		              SPAN_FMT(js_text(js_get(p, "ID"))), SPAN_FMT(network),
-		              SPAN_FMT(js_text(js_get(p, "Name"))), is ? "*" : "");
-	}
-}
-
-static int run_switch(struct cli *cli, const void *opts, int argc, char **argv)
-{
-	const struct switch_opts *o = opts;
-	AUTO_DONE(api_answer) struct api_answer all = { 0 };
-	AUTO_DONE(api_answer) struct api_answer current = { 0 };
-	AUTO_DONE(api_answer) struct api_answer done = { 0 };
-	int r = api_call(cli, "GET", "profiles/", span(NULL, 0), &all);
-
-	if (r == 0)
-		r = api_call(cli, "GET", "profiles/current", span(NULL, 0), &current);
-	if (r != 0)
-		return r;
-	if (o->list || argc == 0) {
-		list_profiles(cli, all.json, current.json);
-		return 0;
-	}
-	for (const struct js *p = js_first(all.json); p; p = p->next) {
-		struct span id = js_text(js_get(p, "ID"));
-		AUTO_FREE char *path = str_fmt("profiles/%.*s", SPAN_FMT(id));
-
-		if (span_is(id, argv[0]) || span_is(js_text(js_get(p, "Name")), argv[0]))
-			return api_call(cli, "POST", path, span(NULL, 0), &done);
-	}
-	return cmd_fail(cli, "no login is called \"%s\"; `fairlead switch --list` names them",
-	                argv[0]);
-}
-
-static const struct cmd_opt switch_options[] = {
-	{ "list", CMD_FLAG, offsetof(struct switch_opts, list), NULL, "name the logins there are" },
-	{ 0 },
-};
-
-const struct cmd node_switch_cmd = {
-	.name = "switch",
-	.args = "[LOGIN]",
-	.help = "Use another login",
-	.run = run_switch,
-	.args_max = 1,
-	.opts = switch_options,
-	.defaults = &switch_defaults,
-	.opts_size = sizeof(switch_defaults),
-};
-
-static const struct cmd_opt wait_options[] = {
-	{ "timeout", CMD_DURATION, AT(timeout_us), "TIME", "give up after this; 0: never" },
-	{ 0 },
-};
-
-static int run_wait(struct cli *cli, const void *opts, int argc, char **argv)
-{
-	struct pref_opts o = *(const struct pref_opts *)opts;
-
-	(void)argc;
-	(void)argv;
-	/* Whoever waits does not log in. */
-	o.auth_key = "";
-	return wait_until_running(cli, &o);
-}
-
-const struct cmd node_wait_cmd = {
-	.name = "wait",
-	.args = "",
-	.help = "Wait until the network is there",
-	.run = run_wait,
-	.opts = wait_options,
-	.defaults = &defaults,
-	.opts_size = sizeof(defaults),
+	.opts = leave_options,
+	.defaults = &leave_defaults,
+	.opts_size = sizeof(leave_defaults),
 };

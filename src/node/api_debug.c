@@ -162,6 +162,51 @@ static void disconnect_control(struct node *n, struct http_req *req, const struc
 	api_empty(req, 200);
 }
 
+/* ---- for our own command ---- */
+
+static void netcheck(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+
+	(void)m;
+	engine_write_netcheck(n, &w);
+	api_json(req, &body);
+}
+
+static void hostinfo(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct tc_hostinfo h = { 0 };
+
+	(void)m;
+	node_fill_hostinfo(n, &h);
+	js_encode(&body, &tc_hostinfo_type, &h);
+	api_json(req, &body);
+}
+
+static void paths(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	const struct netmap *map = node_map(n);
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+	char key[KEY_TEXT_MAX], why[400];
+
+	(void)m;
+	js_wr_open(&w, JS_OBJECT);
+	for (struct netmap_peer *p = map ? netmap_first(map) : NULL; p; p = netmap_next(map, p)) {
+		engine_why_relayed(n, p->node, why, sizeof(why));
+		if (!*why)
+			continue;
+		js_wr_key(&w, node_pub_text(&p->node->key, key));
+		js_wr_open(&w, JS_OBJECT);
+		js_wr_kv_str(&w, "WhyRelayed", why);
+		js_wr_close(&w, JS_OBJECT);
+	}
+	js_wr_close(&w, JS_OBJECT);
+	api_json(req, &body);
+}
+
 #define V0 "/localapi/v0/"
 /* clang-format off */
 const struct api_row api_debug_rows[] = {
@@ -169,6 +214,9 @@ const struct api_row api_debug_rows[] = {
 	{ { "GET",  V0 "metrics" },            API_WRITE, user_metrics       },
 	{ { "POST", V0 "bugreport" },          API_READ,  bugreport          },
 	{ { "POST", V0 "debug" },              API_WRITE, debug              },
+	{ { "GET",  V0 "fairlead-hostinfo" }, API_READ, hostinfo },
+	{ { "GET",  V0 "fairlead-netcheck" }, API_READ, netcheck },
+	{ { "GET",  V0 "fairlead-paths" }, API_READ, paths },
 	{ { "POST", V0 "component-debug-logging" }, API_WRITE, component_logs },
 	{ { "GET",  V0 "goroutines" },         API_WRITE, goroutines         },
 	{ { "POST", V0 "set-expiry-sooner" },  API_WRITE, set_expiry_sooner  },

@@ -132,11 +132,14 @@ static void answer_pong(struct http_req *req, const struct engine_pong *pong)
 	api_json(req, &body);
 }
 
+/* How long to wait is the asker's to decide: silence is not answered. */
 static void on_pong(void *arg, const struct engine_pong *pong)
 {
-	struct http_req *req = api_wait_over(arg);
+	struct http_req *req = pong->timed_out ? NULL : api_wait_over(arg);
 
-	if (req)
+	if (pong->timed_out)
+		api_wait_abandon(arg);
+	else if (req)
 		answer_pong(req, pong);
 }
 

@@ -105,6 +105,7 @@ static void fill_pong(struct engine *e, const struct engine_ping *p, const struc
 		name_pong(out, peer->node);
 	if (in->rtt_us < 0) {
 		(void)snprintf(out->err, sizeof(out->err), "no answer");
+		out->timed_out = true;
 		return;
 	}
 	out->latency_s = (double)in->rtt_us / 1e6;

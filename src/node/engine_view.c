@@ -92,6 +92,117 @@ void engine_restun(struct node *n)
 		mesh_restun(n->engine->mesh);
 }
 
+/* ---- why a path is what it is ---- */
+
+void engine_why_relayed(const struct node *n, const struct tc_node *peer, char *dst, size_t cap)
+{
+	const struct tc_netinfo *own = n->engine ? &n->engine->netinfo : NULL;
+	struct mesh_peer *p = own ? mesh_peer(n->engine->mesh, &peer->key) : NULL;
+	struct mesh_peer_status s;
+
+	*dst = 0;
+	if (!p)
+		return;
+	mesh_peer_status(n->engine->mesh, p, &s);
+	if ((s.path.choice.udp && s.path.choice.trusted) || !s.path.last_sent.us)
+		return;
+	if (own->working_udp == OBOOL_FALSE)
+		(void)snprintf(dst, cap, "UDP does not get out of this network");
+	else if (s.path.n_candidates == 0)
+		(void)snprintf(dst, cap,
+		               "it tells no address of its own (UDP may be blocked there)");
+	else if (own->mapping_varies == OBOOL_TRUE)
+		(void)snprintf(dst, cap,
+		               "none of its %zu addresses answers, and the NAT of this network "
+		               "gives each connection another port, so that it cannot reach us "
+		               "either; a port mapped on the router would help",
+		               s.path.n_candidates);
+	else
+		(void)snprintf(dst, cap,
+		               "none of its %zu addresses answers; a firewall, or a NAT that gives "
+		               "each connection another port, may be in between",
+		               s.path.n_candidates);
+}
+
+/* ---- the network around us ---- */
+
+static void put_latencies(struct js_wr *w, const char *name, const struct netcheck_report *r,
+                          int64_t (*of)(const struct netcheck_region *r))
+{
+	char id[16];
+
+	js_wr_key(w, name);
+	js_wr_open(w, JS_OBJECT);
+	for (size_t i = 0; i < r->n_regions; i++) {
+		if (of(&r->regions[i]) <= 0)
+			continue;
+		(void)snprintf(id, sizeof(id), "%d", r->regions[i].id);
+		js_wr_kv_int(w, id, of(&r->regions[i]) * 1000);
+	}
+	js_wr_close(w, JS_OBJECT);
+}
+
+static int64_t v4_of(const struct netcheck_region *r)
+{
+	return r->v4_us;
+}
+
+static int64_t v6_of(const struct netcheck_region *r)
+{
+	return r->v6_us;
+}
+
+static void put_global(struct js_wr *w, const char *name, const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	js_wr_kv_str(w, name, a->port ? addr_text(a, text) : "");
+}
+
+static void put_maybe(struct js_wr *w, const char *name, enum js_obool v)
+{
+	js_wr_key(w, name);
+	js_wr_value(w, &js_t_obool, &v);
+}
+
+void engine_write_netcheck(const struct node *n, struct js_wr *w)
+{
+	const struct tc_netinfo *own = n->engine ? &n->engine->netinfo : NULL;
+	const struct netcheck_report *r = NULL;
+	struct mesh_netinfo info = { 0 };
+	wall at;
+
+	if (n->engine)
+		mesh_netinfo(n->engine->mesh, &info);
+	r = info.report;
+	if (!r) {
+		js_wr_null(w);
+		return;
+	}
+	at = wall_of(n, r->at);
+	js_wr_open(w, JS_OBJECT);
+	js_wr_key(w, "Now");
+	js_wr_value(w, &js_t_time, &at);
+	js_wr_kv_bool(w, "UDP", r->udp);
+	js_wr_kv_bool(w, "IPv6", r->ipv6);
+	js_wr_kv_bool(w, "IPv4", r->ipv4);
+	js_wr_kv_bool(w, "IPv6CanSend", n->engine->facts.has6);
+	js_wr_kv_bool(w, "IPv4CanSend", n->engine->facts.has4);
+	js_wr_kv_bool(w, "OSHasIPv6", n->engine->facts.ip6);
+	put_maybe(w, "MappingVariesByDestIP", own->mapping_varies);
+	put_maybe(w, "UPnP", own->upnp);
+	put_maybe(w, "PMP", own->pmp);
+	put_maybe(w, "PCP", own->pcp);
+	js_wr_kv_int(w, "PreferredDERP", info.home);
+	put_latencies(w, "RegionLatency", r, netcheck_latency);
+	put_latencies(w, "RegionV4Latency", r, v4_of);
+	put_latencies(w, "RegionV6Latency", r, v6_of);
+	put_global(w, "GlobalV4", &r->global4);
+	put_global(w, "GlobalV6", &r->global6);
+	js_wr_kv_str(w, "CaptivePortal", "");
+	js_wr_close(w, JS_OBJECT);
+}
+
 /* ---- capabilities ---- */
 
 struct cap_writer {

@@ -58,6 +58,7 @@ void api_empty(struct http_req *req, unsigned status)
 
 struct api_waiter {
 	struct http_req *req; /* NULL: left */
+	bool abandoned;
 };
 
 static void waiter_left(struct http_req *req, void *arg)
@@ -66,6 +67,8 @@ static void waiter_left(struct http_req *req, void *arg)
 
 	(void)req;
 	w->req = NULL;
+	if (w->abandoned)
+		free(w);
 }
 
 struct api_waiter *api_wait(struct http_req *req)
@@ -84,6 +87,13 @@ struct http_req *api_wait_over(struct api_waiter *take)
 
 	free(take);
 	return req;
+}
+
+void api_wait_abandon(struct api_waiter *take)
+{
+	take->abandoned = true;
+	if (!take->req)
+		free(take);
 }
 
 /* ---- who may ---- */

@@ -43,6 +43,8 @@ bool api_may_write(const struct node *n, const struct http_req *req);
 struct api_waiter;
 struct api_waiter *api_wait(struct http_req *req);
 struct http_req *api_wait_over(struct api_waiter *take);
+/* There will be no answer: it waits until it leaves. */
+void api_wait_abandon(struct api_waiter *take);
 
 /* Ends connections made for others (`dial`). */
 void api_dials_end(struct node *n);

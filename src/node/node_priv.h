@@ -122,11 +122,16 @@ struct engine_pong {
 	uint16_t peerapi_port;
 	char peerapi_url[128];
 	bool is_local;
+	bool timed_out;
 };
 /* type: "disco", "TSMP", "ICMP", "peerapi". done is called once, maybe from here. */
 void engine_ping(struct node *n, const struct ip *ip, const char *type, size_t size,
                  void (*done)(void *arg, const struct engine_pong *pong), void *arg);
 void engine_write_pong(struct js_wr *w, const struct engine_pong *pong);
+/* Why a peer is reached over a relay, in words; "" if it is not, or nothing is known. */
+void engine_why_relayed(const struct node *n, const struct tc_node *peer, char *dst, size_t cap);
+/* The last look at the network, as `netcheck` prints it; null: none yet. */
+void engine_write_netcheck(const struct node *n, struct js_wr *w);
 /* The address is reached through the tunnel. */
 bool engine_is_inside(const struct node *n, const struct ip *ip);
 size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max);

@@ -23,7 +23,8 @@ struct listener {
 	struct ev_io io;
 	struct ev_timer retry;
 	struct listen_cfg cfg;
-	char *path; /* Unix: to be removed */
+	char *path; /* Unix: to be removed, if it still is what we made: */
+	struct stat made;
 	bool paused;
 	uint64_t starved;
 };
@@ -176,9 +177,25 @@ int listener_unix(struct ev *ev, const char *path, mode_t mode, const struct lis
 	int fd = bind_path(path, mode);
 	int r = fd < 0 ? fd : start(ev, fd, cfg, ret);
 
-	if (r == 0)
+	struct stat st;
+
+	if (r == 0 && lstat(path, &st) == 0) {
 		(*ret)->path = str_dup(path);
+		(*ret)->made = st;
+	}
 	return r;
+}
+
+/* Another program may have put its own socket there since. */
+static void remove_path(const struct listener *l)
+{
+	struct stat st;
+
+	/* Numbers of files are used again, times are not. */
+	if (l->path && lstat(l->path, &st) == 0 && st.st_dev == l->made.st_dev &&
+	    st.st_ino == l->made.st_ino && st.st_ctim.tv_sec == l->made.st_ctim.tv_sec &&
+	    st.st_ctim.tv_nsec == l->made.st_ctim.tv_nsec)
+		(void)unlink(l->path);
 }
 
 void listener_free(struct listener *l)
@@ -188,8 +205,7 @@ void listener_free(struct listener *l)
 	ev_timer_stop(l->ev, &l->retry);
 	ev_io_stop(l->ev, &l->io);
 	fd_close(l->io.fd);
-	if (l->path)
-		(void)unlink(l->path);
+	remove_path(l);
 	free(l->path);
 	free(l);
 }

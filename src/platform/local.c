@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 int local_connect(const char *path, int *ret_fd)
 {
@@ -32,7 +35,7 @@ int local_connect(const char *path, int *ret_fd)
 	return 0;
 }
 
-static int send_all(int fd, struct span bytes)
+int local_send(int fd, struct span bytes)
 {
 	while (bytes.n) {
 		ssize_t n = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
@@ -44,6 +47,26 @@ static int send_all(int fd, struct span bytes)
 		bytes = span_from(bytes, (size_t)n);
 	}
 	return 0;
+}
+
+int local_recv(int fd, int64_t timeout_us, struct buf *in)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int ms = (int)(timeout_us / US_PER_MS < INT_MAX ? timeout_us / US_PER_MS : INT_MAX);
+	int r = poll(&p, 1, ms);
+	uint8_t *at;
+	ssize_t n;
+
+	if (r <= 0)
+		return r == 0 || errno == EINTR ? ERR_TIMEOUT : -errno;
+	at = buf_room(in, 64 << 10);
+	if (!at)
+		return ERR_LIMIT;
+	n = recv(fd, at, 64 << 10, 0);
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? ERR_TIMEOUT : -errno;
+	in->n += (size_t)n;
+	return (int)n;
 }
 
 static int read_reply(int fd, const char *until, size_t max, struct buf *reply)
@@ -69,7 +92,14 @@ static int read_reply(int fd, const char *until, size_t max, struct buf *reply)
 int local_ask(const char *path, struct span request, const char *until, size_t max,
               struct buf *reply)
 {
-	struct timeval limit = { .tv_sec = 10 };
+	return local_ask_for(path, request, until, max, 10 * US_PER_S, reply);
+}
+
+int local_ask_for(const char *path, struct span request, const char *until, size_t max,
+                  int64_t timeout_us, struct buf *reply)
+{
+	struct timeval limit = { .tv_sec = timeout_us / US_PER_S,
+		                 .tv_usec = timeout_us % US_PER_S };
 	AUTO(fd_close) int fd = -1;
 	int r = local_connect(path, &fd);
 
@@ -78,7 +108,7 @@ int local_ask(const char *path, struct span request, const char *until, size_t m
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
 		return -errno;
-	r = send_all(fd, request);
+	r = local_send(fd, request);
 	return r < 0 ? r : read_reply(fd, until, max, reply);
 }
 

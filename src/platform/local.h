@@ -20,6 +20,17 @@ NODISCARD int local_connect(const char *path, int *ret_fd);
  */
 NODISCARD int local_ask(const char *path, struct span request, const char *until, size_t max,
                         struct buf *reply);
+/* The same with another patience than ten seconds. */
+NODISCARD int local_ask_for(const char *path, struct span request, const char *until, size_t max,
+                            int64_t timeout_us, struct buf *reply);
+
+/* For answers that go on: all of the bytes, and what comes, as it comes. */
+NODISCARD int local_send(int fd, struct span bytes);
+/*
+ * Appends to `in`. The number of bytes; 0: the other side closed.
+ *   ERR_TIMEOUT	nothing came in time
+ */
+NODISCARD int local_recv(int fd, int64_t timeout_us, struct buf *in);
 
 /*
  * Calls fn with the name, less the suffix, of each socket in the folder that
