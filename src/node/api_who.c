@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "node/localapi.h"
+#include "node/peerapi.h"
 
 /* ---- who is who ---- */
 
@@ -147,7 +148,8 @@ static void on_pong(void *arg, const struct engine_pong *pong)
 struct web_ping {
 	struct http_req *req;
 	struct fetch *fetch;
-	struct ev *ev;
+	struct http_client
+		inside; /* of the tunnel: no proxy, and no mark that would lead round it */
 	mono sent;
 	struct engine_pong pong;
 };
@@ -165,7 +167,7 @@ static void on_web_pong(void *owner, int r, const struct fetched *found)
 {
 	struct web_ping *p = owner;
 
-	p->pong.latency_s = (double)mono_since(p->sent, ev_now(p->ev)) / US_PER_S;
+	p->pong.latency_s = (double)mono_since(p->sent, ev_now(p->inside.ev)) / US_PER_S;
 	if (r < 0)
 		(void)snprintf(p->pong.err, sizeof(p->pong.err), "%s %s", err_text(r),
 		               fetch_error(p->fetch));
@@ -179,15 +181,16 @@ static void start_web_ping(struct node *n, struct http_req *req, const struct en
 {
 	struct web_ping *p = mem_new(struct web_ping);
 	struct http_later later = { .gone = web_ping_left, .arg = p };
-	/* Inside of the tunnel: no proxy, and no mark that would lead round it. */
-	struct http_client inside = { .ev = n->ev, .resolver = n->resolver };
 	struct fetch_cfg cfg = { .method = "HEAD" };
 	AUTO_FREE char *url = str_fmt("%s/", pong->peerapi_url);
 
-	*p = (struct web_ping){ .req = req, .ev = n->ev, .sent = ev_now(n->ev), .pong = *pong };
+	*p = (struct web_ping){ .req = req,
+		                .inside = { .ev = n->ev, .resolver = n->resolver },
+		                .sent = ev_now(n->ev),
+		                .pong = *pong };
 	cfg.url = url;
 	http_answer_later(req, &later);
-	p->fetch = http_fetch(&inside, &cfg, on_web_pong, p);
+	p->fetch = http_fetch(&p->inside, &cfg, on_web_pong, p);
 }
 
 static void ping_web(struct node *n, struct http_req *req, const struct ip *ip)
@@ -202,7 +205,7 @@ static void ping_web(struct node *n, struct http_req *req, const struct ip *ip)
 	} else {
 		(void)snprintf(pong.node_name, sizeof(pong.node_name), "%.*s",
 		               SPAN_FMT(p->node->name));
-		if (!status_peerapi_url(p->node, pong.peerapi_url, sizeof(pong.peerapi_url)))
+		if (!peerapi_url_of(map->self, p->node, pong.peerapi_url))
 			(void)snprintf(pong.err, sizeof(pong.err), "no peer API");
 	}
 	if (pong.err[0])

@@ -331,7 +331,6 @@ static void engine_free(struct engine *e)
 	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
 		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
 
-		peerapi_ping_cancel(e->pings[i].peerapi);
 		if (e->pings[i].token)
 			e->pings[i].done(e->pings[i].arg, &out);
 	}

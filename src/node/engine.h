@@ -17,10 +17,7 @@ struct engine_ping {
 	uint64_t token; /* 0: free */
 	struct ip ip;
 	int64_t node_id;
-	bool inside;                  /* TSMP, ICMP: the path is not seen */
-	struct peerapi_ping *peerapi; /* NULL: a ping of the mesh */
-	char url[80];                 /* asked there */
-	struct engine *e;
+	bool inside; /* TSMP, ICMP: the path is not seen */
 	void (*done)(void *arg, const struct engine_pong *pong);
 	void *arg;
 };

@@ -254,42 +254,6 @@ static struct netmap_peer *owner_of(const struct node *n, const struct ip *ip)
 	return p || !route ? p : netmap_peer_by_key(m, mesh_peer_key(route));
 }
 
-static void on_peerapi_pong(void *arg, int64_t rtt_us, const char *why)
-{
-	struct engine_ping q = *(struct engine_ping *)arg;
-	struct engine_pong out = { .ip = q.ip, .node_ip = q.ip };
-	const struct netmap *m = node_map(q.e->n);
-	struct netmap_peer *peer = m ? netmap_peer(m, q.node_id) : NULL;
-
-	((struct engine_ping *)arg)->token = 0;
-	((struct engine_ping *)arg)->peerapi = NULL;
-	(void)snprintf(out.err, sizeof(out.err), "%s", why);
-	if (peer) /* whole, as stock nodes say it here */
-		(void)snprintf(out.node_name, sizeof(out.node_name), "%.*s",
-		               SPAN_FMT(peer->node->name));
-	if (rtt_us >= 0) {
-		out.latency_s = (double)rtt_us / 1e6;
-		(void)snprintf(out.peerapi_url, sizeof(out.peerapi_url), "%s", q.url);
-	}
-	q.done(q.arg, &out);
-}
-
-static int ping_peerapi(struct node *n, struct engine_ping *slot, const struct tc_node *peer,
-                        char *err, size_t cap)
-{
-	const struct netmap *m = node_map(n);
-	char text[IP_TEXT_MAX];
-
-	if (!m || !peerapi_url_of(m->self, peer, slot->url)) {
-		(void)snprintf(err, cap, "no PeerAPI base found for peer %lld (%s)",
-		               (long long)peer->id, ip_text(&slot->ip, text));
-		return ERR_UNKNOWN;
-	}
-	slot->e = n->engine;
-	slot->peerapi = peerapi_ping(n, slot->url, on_peerapi_pong, slot);
-	return 0;
-}
-
 /* Negative, and why in words: no ping was sent. */
 static int start_ping(struct node *n, const struct engine_ping *q, const char *type, size_t size,
                       struct netmap_peer *peer, char *err, size_t cap)
@@ -297,7 +261,6 @@ static int start_ping(struct node *n, const struct engine_ping *q, const char *t
 	struct engine_ping *slot = n->engine ? free_ping(n->engine) : NULL;
 	bool tsmp = strcmp(type, "TSMP") == 0, icmp = strcmp(type, "ICMP") == 0;
 	enum mesh_ping_kind kind = tsmp ? MESH_PING_TSMP : icmp ? MESH_PING_ICMP : MESH_PING_DISCO;
-	bool peerapi = strcmp(type, "peerapi") == 0;
 	int r;
 
 	if (!n->engine || !peer || !slot) {
@@ -307,7 +270,7 @@ static int start_ping(struct node *n, const struct engine_ping *q, const char *t
 		                          : "too many pings");
 		return ERR_UNKNOWN;
 	}
-	if (kind == MESH_PING_DISCO && !peerapi && strcmp(type, "disco") != 0) {
+	if (kind == MESH_PING_DISCO && strcmp(type, "disco") != 0) {
 		(void)snprintf(err, cap, "unknown ping type \"%s\"", type);
 		return ERR_VERSION;
 	}
@@ -315,11 +278,6 @@ static int start_ping(struct node *n, const struct engine_ping *q, const char *t
 	slot->token = ++n->engine->last_token;
 	slot->inside = tsmp || icmp;
 	slot->node_id = peer->node->id;
-	if (peerapi) {
-		r = ping_peerapi(n, slot, peer->node, err, cap);
-		slot->token = r < 0 ? 0 : slot->token;
-		return r;
-	}
 	r = mesh_ping(n->engine->mesh, &peer->node->key, kind, slot->token, size);
 	if (r < 0) {
 		slot->token = 0;

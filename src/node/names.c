@@ -438,3 +438,15 @@ const char *names_manager(const struct names *n)
 {
 	return n->host ? dns_manager_name(warden_dns_manager(n->host)) : "none";
 }
+
+const char *names_why(const struct names *n)
+{
+	return n->host ? warden_dns_why(n->host) : "this daemon may not tell it";
+}
+
+const struct dns_resolv *names_base(const struct names *n)
+{
+	bool hidden = !n->host || dns_manager_splits(warden_dns_manager(n->host));
+
+	return hidden ? NULL : warden_dns_base(n->host);
+}

@@ -74,3 +74,7 @@ size_t names_host_resolver(const struct names *n, struct dns_upstream *ret);
 /* For `dns status`: what the host was told, and by whom. NULL: nothing, the host is left alone. */
 const struct dns_os *names_told(const struct names *n);
 const char *names_manager(const struct names *n);
+/* Why this manager. */
+const char *names_why(const struct names *n);
+/* What the host had before us; NULL: not known, as systemd-resolved keeps it to itself. */
+const struct dns_resolv *names_base(const struct names *n);

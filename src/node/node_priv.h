@@ -144,8 +144,6 @@ void status_write(const struct node *n, struct js_wr *w, bool peers);
 void status_write_node(const struct netmap *m, struct js_wr *w, const struct tc_node *node);
 /* The whole map, for `debug netmap` and old programs. */
 void status_write_netmap(const struct netmap *m, struct js_wr *w);
-/* The base URL of its PeerAPI, IPv4 first. False: it has none. */
-bool status_peerapi_url(const struct tc_node *node, char *dst, size_t cap);
 /* Texts of what is wrong, as `status` shows them. */
 void health_write(const struct node *n, struct js_wr *w);
 /* The state object of the bus. */

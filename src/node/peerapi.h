@@ -65,15 +65,6 @@ uint16_t peerapi_port(const struct peerapi *a, bool four);
 /* Adds our services; the texts are the PeerAPI's. */
 void peerapi_fill_hostinfo(const struct peerapi *a, struct tc_hostinfo *ret);
 
-/* ---- asking others: `ping` ---- */
-
-struct peerapi_ping;
-/* done is called once, from the loop: the time it took, or negative and why. */
-struct peerapi_ping *peerapi_ping(struct node *n, const char *url,
-                                  void (*done)(void *arg, int64_t rtt_us, const char *why),
-                                  void *arg);
-void peerapi_ping_cancel(struct peerapi_ping *p);
-
 /* ---- for peerapi_dns.c ---- */
 
 /* Questions under way, of all peers. */

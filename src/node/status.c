@@ -132,23 +132,6 @@ static void put_peerapi(struct js_wr *w, const struct tc_node *node)
 		js_wr_null(w);
 }
 
-static bool peerapi_of(const struct tc_node *node, bool four, char *dst, size_t cap)
-{
-	for (size_t i = 0; i < node->addresses.n; i++) {
-		const struct prefix *p = &node->addresses.v[i];
-		AUTO_FREE char *url = prefix_is4(p) == four ? peerapi_on(node, p) : NULL;
-
-		if (url)
-			return snprintf(dst, cap, "%s", url) < (int)cap;
-	}
-	return false;
-}
-
-bool status_peerapi_url(const struct tc_node *node, char *dst, size_t cap)
-{
-	return peerapi_of(node, true, dst, cap) || peerapi_of(node, false, dst, cap);
-}
-
 static bool is_exit_in_use(const struct node *n, const struct tc_node *node)
 {
 	const struct prefs *p = node_prefs(n);

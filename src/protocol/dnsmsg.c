@@ -29,6 +29,37 @@ const char *dns_rcode_name(unsigned rcode)
 	return rcode < ARRAY_LEN(names) ? names[rcode] : "other";
 }
 
+/* clang-format off */
+static const struct {
+	const char *name;
+	uint16_t type;
+} types[] = {
+	{ "A", DNS_A },         { "NS", DNS_NS },     { "CNAME", DNS_CNAME }, { "SOA", DNS_SOA },
+	{ "WKS", DNS_WKS },     { "PTR", DNS_PTR },   { "HINFO", DNS_HINFO }, { "MINFO", DNS_MINFO },
+	{ "MX", DNS_MX },       { "TXT", DNS_TXT },   { "AAAA", DNS_AAAA },   { "SRV", DNS_SRV },
+	{ "OPT", DNS_OPT },     { "AXFR", DNS_AXFR }, { "ALL", DNS_ALL },
+};
+/* clang-format on */
+
+const char *dns_type_name(uint16_t type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (types[i].type == type)
+			return types[i].name;
+	return NULL;
+}
+
+int dns_type_parse(struct span text, uint16_t *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (span_eq_nocase(text, span_str(types[i].name))) {
+			*ret = types[i].type;
+			return 0;
+		}
+	}
+	return ERR_UNKNOWN;
+}
+
 static uint8_t lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
@@ -604,32 +635,50 @@ void dns_age(uint8_t *msg, size_t n, uint32_t age_s)
 	}
 }
 
+void dns_rrs_start(struct dns_rrs *s, struct span msg)
+{
+	struct dns_name name;
+
+	*s = (struct dns_rrs){ .msg = msg, .at = rd_span(msg) };
+	(void)rd_be32(&s->at);
+
+	uint16_t questions = rd_be16(&s->at);
+	unsigned answers = rd_be16(&s->at);
+
+	(void)rd_be32(&s->at);
+	for (unsigned i = 0; i < questions; i++) {
+		if (dns_name_read(&s->at, msg, &name) < 0)
+			return;
+		(void)rd_be32(&s->at);
+	}
+	s->left = s->at.bad ? 0 : answers;
+}
+
+bool dns_rrs_next(struct dns_rrs *s, struct dns_rr *ret)
+{
+	struct record rec;
+
+	if (s->left == 0 || read_record(&s->at, s->msg, &rec) < 0) {
+		s->left = 0;
+		return false;
+	}
+	s->left--;
+	*ret = (struct dns_rr){ rec.owner, rec.type, rec.class, rec.ttl_s, rec.data };
+	return true;
+}
+
 size_t dns_addresses(struct span msg, struct ip *ret, size_t max)
 {
-	struct rd r = rd_span(msg);
-	struct dns_name name;
+	struct dns_rrs all;
+	struct dns_rr rr;
 	size_t found = 0;
 
-	(void)rd_be32(&r);
-
-	uint16_t questions = rd_be16(&r);
-	uint16_t answers = rd_be16(&r);
-
-	(void)rd_be32(&r);
-	for (unsigned i = 0; i < questions; i++) {
-		if (dns_name_read(&r, msg, &name) < 0)
-			return 0;
-		(void)rd_be32(&r);
-	}
-	for (unsigned i = 0; i < answers && found < max; i++) {
-		struct record rec;
-
-		if (read_record(&r, msg, &rec) < 0)
-			break;
-		if (rec.type == DNS_A && rd_left(&rec.data) == 4)
-			ret[found++] = ip4_of(rec.data.p);
-		else if (rec.type == DNS_AAAA && rd_left(&rec.data) == 16)
-			ret[found++] = ip6_of(rec.data.p);
+	dns_rrs_start(&all, msg);
+	while (found < max && dns_rrs_next(&all, &rr)) {
+		if (rr.type == DNS_A && rd_left(&rr.data) == 4)
+			ret[found++] = ip4_of(rr.data.p);
+		else if (rr.type == DNS_AAAA && rd_left(&rr.data) == 16)
+			ret[found++] = ip6_of(rr.data.p);
 	}
 	return found;
 }

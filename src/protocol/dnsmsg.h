@@ -31,8 +31,11 @@ enum dns_type {
 	DNS_NS = 2,
 	DNS_CNAME = 5,
 	DNS_SOA = 6,
+	DNS_WKS = 11,
 	DNS_PTR = 12,
 	DNS_HINFO = 13,
+	DNS_MINFO = 14,
+	DNS_MX = 15,
 	DNS_TXT = 16,
 	DNS_AAAA = 28,
 	DNS_SRV = 33,
@@ -52,6 +55,10 @@ enum dns_rcode {
 
 /* As Go's dnsmessage names them: "RCodeNameError". */
 const char *dns_rcode_name(unsigned rcode);
+/* "AAAA"; NULL: none that is known here. */
+const char *dns_type_name(uint16_t type);
+/* The reverse, in any case; "ALL" too. ERR_UNKNOWN */
+NODISCARD int dns_type_parse(struct span text, uint16_t *ret);
 
 enum { DNS_CLASS_IN = 1 };
 
@@ -158,6 +165,24 @@ struct dns_result {
  *   ERR_BADSTATE	another id or another question
  */
 NODISCARD int dns_result_read(struct span msg, const struct dns_query *q, struct dns_result *ret);
+
+/* The records of the answer section, one by one. Views are into the message. */
+struct dns_rr {
+	struct dns_name owner;
+	uint16_t type, class;
+	uint32_t ttl_s;
+	struct rd data;
+};
+
+struct dns_rrs {
+	struct span msg;
+	struct rd at;
+	unsigned left;
+};
+
+void dns_rrs_start(struct dns_rrs *s, struct span msg);
+/* False: no more, or what follows is malformed. */
+bool dns_rrs_next(struct dns_rrs *s, struct dns_rr *ret);
 
 /* Lowers every TTL of a valid message by `age_s`, OPT excepted; malformed parts stop it. */
 void dns_age(uint8_t *msg, size_t n, uint32_t age_s);

@@ -316,6 +316,58 @@ def table(lab):
     check(not wrong, f'{len(wrong)} differ:\n' + '\n'.join(wrong))
 
 
+def sorted_names(v):
+    """A DNS status without what differs from node to node."""
+    v = dict(v)
+    v.pop('InForce', None)
+    v['CurrentTailnet'] = dict(v['CurrentTailnet'], SelfDNSName='')
+    v['CertDomains'] = []
+    return v
+
+
+@test('the stock command says the same of our names as of its own')
+def stock_command(lab):
+    ours, stock = (json.loads(lab.cli(who, 'dns', 'status', '--json').stdout) for who in ('ours', 'stock'))
+    check(sorted_names(ours) == sorted_names(stock), f'dns status:\n{ours}\n{stock}')
+    text = lab.cli('ours', 'dns', 'status', '--all').stdout
+    check('10.88.0.4:5353' in text and 'ours.ts.test' in text and 'nas.home.test' in text, text)
+    for args in (('host.real.test',), ('host.real.test', 'AAAA'), ('real.test', 'MX'), ('text.real.test', 'TXT'), ('_http._tcp.real.test', 'SRV'),
+                 ('alias.real.test', 'CNAME'), ('nobody.real.test',), ('cli.example.com',), ('x.deep.corp.test',)):
+        ours, stock = (json.loads(lab.cli(who, 'dns', 'query', '--json', *args).stdout) for who in ('ours', 'stock'))
+        check(ours == stock, f'dns query {args}:\n{ours}\n{stock}')
+    ours, stock = (json.loads(lab.cli(who, 'dns', 'query', '--json', 'stock').stdout) for who in ('ours', 'stock'))
+    check(ours['Answers'] == stock['Answers'] and not ours.get('Resolvers'), 'a name of the tailnet is asked of nobody')
+    r = lab.cli('ours', 'dns', 'query', 'x.example.com', 'NOTYPE', ok=False)
+    check(r.returncode and 'unknown DNS message type' in r.stderr, r.stderr)
+
+
+@test('our command says what is in force, and why')
+def our_command(lab):
+    text = lab.ours('ours', 'dns', 'status').stdout
+    for want in ('MagicDNS: on, suffix ts.test; this machine is ours.ts.test.', 'by way of direct', '100.100.100.100',
+                 'Before us it asked: 10.88.0.2', 'answered here, nobody is asked', '-> 10.88.0.3 10.88.0.6'):
+        check(want in text, f'{want!r} is not in:\n{text}')
+    v = json.loads(lab.ours('ours', 'dns', 'status', '--json').stdout)
+    check(v['InForce']['Manager'] == 'direct' and v['SystemDNS']['Nameservers'] == ['10.88.0.2'], v)
+    for name, why in (('stock.ts.test', 'answered here: a name of the tailnet'), ('nobody.ts.test', 'answered here: under ts.test.'),
+                      ('x.corp.test', 'asked of the resolvers for corp.test.'), ('www.example.com', 'for all names')):
+        text = lab.ours('ours', 'dns', 'query', name).stdout
+        check(why in text, f'{why!r} is not in:\n{text}')
+    v = json.loads(lab.ours('ours', 'dns', 'query', '--json', 'host.real.test').stdout)
+    check(v['ResponseCode'] == 'RCodeSuccess' and v['Answers'][0]['Body'] == '192.0.2.80', v)
+
+
+@test('--accept-dns=false leaves the host alone, and names are still answered to who asks')
+def refused(lab):
+    check('100.100.100.100' in lab.resolv('ours'), 'the host asks us')
+    lab.cli('ours', 'set', '--accept-dns=false')
+    wait_until(lambda: lab.resolv('ours') == 'nameserver 10.88.0.2\n', 'resolv.conf is as before')
+    check(lab.short('ours', 'stock.ts.test') == [lab.addresses('stock')[0]], 'the name is answered')
+    check('not used' in lab.ours('ours', 'dns', 'status').stdout, 'and the command says so')
+    lab.cli('ours', 'set', '--accept-dns')
+    wait_until(lambda: '100.100.100.100' in lab.resolv('ours'), 'and back')
+
+
 @test('no name of a private suffix was asked of the public resolver')
 def private(lab):
     asked = [q for q in lab.asked() if q[0] == '10.88.0.2' and q[4] == lab.at('ours')]
