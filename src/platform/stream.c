@@ -227,7 +227,7 @@ static void read_plain(struct stream *s)
 {
 	uint8_t bytes[STREAM_IN_MAX + STREAM_READ_MAX];
 	size_t have = take_unread(s, bytes);
-	ssize_t n = receive(s, bytes + have, STREAM_READ_MAX);
+	ssize_t n = receive(s, bytes + have, s->read_max);
 
 	if (!usable(s))
 		return;
@@ -251,7 +251,7 @@ static void read_tls(struct stream *s)
 {
 	uint8_t sealed[STREAM_READ_MAX];
 	uint8_t bytes[STREAM_IN_MAX + STREAM_READ_MAX + STREAM_TLS_SLACK];
-	ssize_t n = receive(s, sealed, sizeof(sealed));
+	ssize_t n = receive(s, sealed, s->read_max);
 	struct tls_input in = { .win = span(sealed, n > 0 ? (size_t)n : 0), .eof = n == 0 };
 
 	if (!usable(s) || n < 0)
@@ -537,6 +537,7 @@ static void set_limits(struct stream *s, const struct stream_cfg *cfg)
 	if (!cfg)
 		cfg = &none;
 	s->in_max = cfg->in_max ? (uint32_t)cfg->in_max : STREAM_IN_MAX;
+	s->read_max = STREAM_READ_MAX;
 	s->out_max = cfg->out_max ? (uint32_t)cfg->out_max : STREAM_OUT_MAX;
 	s->out_high = cfg->out_high ? (uint32_t)cfg->out_high : s->out_max / 4;
 	s->out_low = cfg->out_low ? (uint32_t)cfg->out_low : s->out_high / 2;
@@ -628,6 +629,11 @@ void stream_resume(struct stream *s)
 	update_want(s);
 	if (s->in_n > 0)
 		stream_read_again(s);
+}
+
+void stream_read_at_most(struct stream *s, size_t n)
+{
+	s->read_max = n > 0 && n < STREAM_READ_MAX ? (uint32_t)n : STREAM_READ_MAX;
 }
 
 void stream_read_again(struct stream *s)

@@ -31,7 +31,7 @@ struct tls_peer;
 
 enum {
 	STREAM_FULL = 1,            /* taken, but wait for `drained` before the next */
-	STREAM_READ_MAX = 64 << 10, /* at most this much new in one `read` */
+	STREAM_READ_MAX = 64 << 10, /* at most this much new in one `read`, unless told otherwise */
 	STREAM_IN_MAX = 64 << 10,   /* what a reader may leave unread, unless in_max says less */
 	STREAM_OUT_MAX = 1 << 20,
 	STREAM_TRY_MAX = 64 << 10, /* at most this much taken by one stream_try_write */
@@ -117,6 +117,8 @@ void stream_linger(struct stream *s, int64_t max_us);
 /* Back-pressure: while paused nothing is read, and unread bytes wait. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
+/* At most so many new bytes in one read from now on (STREAM_READ_MAX): others wait meanwhile. */
+void stream_read_at_most(struct stream *s, size_t n);
 /* Show the unread bytes again from the loop, for a reader that left some on purpose. */
 void stream_read_again(struct stream *s);
 

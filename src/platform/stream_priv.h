@@ -24,7 +24,7 @@ struct stream {
 	mono deadline, progress; /* progress: when the socket last took something */
 	struct stream_count count;
 	struct addr peer;
-	uint32_t in_max, out_max, out_high, out_low;
+	uint32_t in_max, out_max, out_high, out_low, read_max;
 	int64_t stall_us;
 	int why;        /* once failed */
 	uint16_t depth; /* callbacks being run: freeing waits for them */

@@ -11,6 +11,7 @@ struct relay {
 	struct relay_counts counts;
 	struct link sessions;
 	size_t n_pending, n_sessions;
+	mono light_at; /* when somebody last sent just a little */
 	struct ev_defer flush;
 	struct ev_timer stalls; /* runs while anybody is blocked */
 };
@@ -31,6 +32,7 @@ struct relay_session {
 	double tokens;
 	mono tokens_at;
 	bool not_ideal;
+	bool short_reads; /* it sends without end while others do not */
 	uint8_t state;
 };
 

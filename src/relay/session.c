@@ -9,6 +9,10 @@
 enum {
 	ALIVE_SPREAD_US = 5 * 1000 * 1000, /* so that not all keep-alives fall together */
 	HOLD_BACK_US = 1000,
+	LIGHT_READ = 4 << 10, /* a read of so little is of one who does not flood */
+	HEAVY_READ = 48 << 10,
+	SHORT_READ = 16 << 10,
+	LIGHT_US = 100 * 1000, /* they count as being there for so long */
 };
 
 /* What is needed until the client is in. */
@@ -297,6 +301,28 @@ static void hold_back(struct relay_session *s)
 	ev_timer_after(s->relay->env.ev, &s->throttle, HOLD_BACK_US);
 }
 
+/*
+ * While somebody sends little at a time, those who send without end are read from
+ * in short pieces: what others wait for is the work of one such piece. When all
+ * are of one kind, long reads cost everybody least.
+ */
+static void share_turn(struct relay_session *s, size_t n)
+{
+	mono now = ev_now(s->relay->env.ev);
+	bool heavy = n >= (s->short_reads ? SHORT_READ / 2 : HEAVY_READ);
+
+	if (n <= LIGHT_READ)
+		s->relay->light_at = now;
+	if (!heavy && !s->short_reads)
+		return;
+
+	bool cut = heavy && s->hub.role == HUB_NODE && mono_since(s->relay->light_at, now) < LIGHT_US;
+
+	if (cut != s->short_reads)
+		stream_read_at_most(s->stream, cut ? SHORT_READ : STREAM_READ_MAX);
+	s->short_reads = cut;
+}
+
 /* --- reading --- */
 
 static enum relay_close why_closed(int r)
@@ -332,6 +358,7 @@ static bool take_frames(struct relay_session *s, struct span in, size_t *ret_use
 		return false;
 	}
 	charge(s, in.n);
+	share_turn(s, in.n);
 	if (s->relay->hub.own_drops != drops)
 		hold_back(s);
 	return true;
