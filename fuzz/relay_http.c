@@ -1,18 +1,18 @@
 /* What a stranger may say to a relay before it logs in: a request, then frames or a WebSocket. */
 #include "http/h1.h"
 #include "relay/pages.h"
-#include "relay/ws_side.h"
+#include "relay/websock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void websocket(struct span in)
 {
-	struct ws_side *w = ws_side_new();
+	struct websock *w = websock_new();
 	struct span part;
 
-	while (ws_side_read(w, NULL, &in, &part) > 0)
-		ws_side_used(w, part.n / 2 + 1);
-	ws_side_free(w);
+	while (websock_read(w, NULL, &in, &part) > 0)
+		websock_used(w, part.n / 2 + 1);
+	websock_free(w);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -218,9 +218,14 @@ int ws_check_request(const struct http_head *h, const char *protocol)
 
 void ws_put_answer(struct buf *b, const struct http_head *request, const char *protocol)
 {
+	ws_put_accept(b, http_find(request, "sec-websocket-key"), protocol);
+}
+
+void ws_put_accept(struct buf *b, struct span key, const char *protocol)
+{
 	char accept[WS_ACCEPT_MAX];
 
-	accept_for(http_find(request, "sec-websocket-key"), accept);
+	accept_for(key, accept);
 	buf_fmt(b,
 	        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 	        "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"

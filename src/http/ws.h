@@ -14,6 +14,7 @@ enum {
 	WS_CONTROL_MAX = 125,
 	WS_HEAD_MAX = 14,
 	WS_KEY_LEN = 16,
+	WS_KEY_TEXT = 24,   /* in base64 */
 	WS_ACCEPT_MAX = 29, /* base64 of 20 bytes, NUL */
 };
 
@@ -78,8 +79,9 @@ void ws_put_close(struct buf *b, enum ws_code code, const uint8_t *mask);
  * ERR_MALFORMED: meant to be one, and broken (400). ERR_VERSION (426)
  */
 NODISCARD int ws_check_request(const struct http_head *h, const char *protocol);
-/* The 101 answer to a request that ws_check_request took. */
+/* The 101 answer to a request that ws_check_request took; the second from its key alone. */
 void ws_put_answer(struct buf *b, const struct http_head *request, const char *protocol);
+void ws_put_accept(struct buf *b, struct span key, const char *protocol);
 
 /* A client's side: the fields of its request, and whether the answer fits. */
 void ws_put_request_fields(struct buf *b, const uint8_t key[static WS_KEY_LEN],

@@ -14,6 +14,7 @@
  */
 #include "base/rand.h"
 #include "http/http.h"
+#include "http/ws.h"
 #include "platform/ev.h"
 #include "platform/stream.h"
 #include "relay/hub.h"
@@ -97,8 +98,8 @@ enum relay_way { RELAY_WAY_NONE, RELAY_WAY_DERP, RELAY_WAY_FAST, RELAY_WAY_WEBSO
 
 struct relay_upgrade {
 	enum relay_way way;
-	bool not_ideal;   /* the client would rather be at another node of the region */
-	char ws_key[64];  /* of a WebSocket */
+	bool not_ideal;               /* the client would rather be at another node of the region */
+	char ws_key[WS_KEY_TEXT + 1]; /* of a WebSocket */
 	struct addr from; /* whom the client is said to be, if not the stream's other end */
 };
 

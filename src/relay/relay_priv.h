@@ -25,7 +25,7 @@ struct relay_session {
 	struct link all; /* relay.sessions */
 	struct ev_timer alive, throttle;
 	struct session_login *login; /* until it is in */
-	struct ws_side *ws;          /* of a WebSocket */
+	struct websock *ws;          /* of a WebSocket */
 	struct addr from;
 	mono stalled; /* since when its socket has taken nothing */
 	uint64_t out_seen;

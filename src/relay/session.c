@@ -4,7 +4,7 @@
 #include "base/enc.h"
 #include "base/mem.h"
 #include "relay/relay_priv.h"
-#include "relay/ws_side.h"
+#include "relay/websock.h"
 
 enum {
 	ALIVE_SPREAD_US = 5 * 1000 * 1000, /* so that not all keep-alives fall together */
@@ -60,7 +60,7 @@ static void session_free(struct relay_session *s)
 	ev_timer_stop(r->env.ev, &s->throttle);
 	list_remove(&s->all);
 	login_free(s->login);
-	ws_side_free(s->ws);
+	websock_free(s->ws);
 	stream_free(s->stream);
 	free(s);
 }
@@ -92,7 +92,7 @@ static void on_closed(struct stream *st, void *owner, int why)
 ssize_t session_write(struct hub_client *c, const struct iovec *iov, size_t n)
 {
 	struct relay_session *s = CONTAINER_OF(c, struct relay_session, hub);
-	ssize_t sent = s->ws ? ws_side_write(s->stream, iov, n)
+	ssize_t sent = s->ws ? websock_write(s->stream, iov, n)
 	                     : stream_try_write(s->stream, iov, n);
 
 	if (!c->blocked) {
@@ -174,11 +174,11 @@ static bool take_frames(struct relay_session *s, struct span in, size_t *ret_use
 /* Frames that came inside the WebSocket message of the login. */
 static void take_left(struct relay_session *s)
 {
-	struct span left = ws_side_left(s->ws);
+	struct span left = websock_left(s->ws);
 	size_t used;
 
 	if (left.n && take_frames(s, left, &used))
-		ws_side_used(s->ws, used);
+		websock_used(s->ws, used);
 }
 
 void session_answer(struct relay_session *s, bool allow)
@@ -316,7 +316,8 @@ static void share_turn(struct relay_session *s, size_t n)
 	if (!heavy && !s->short_reads)
 		return;
 
-	bool cut = heavy && s->hub.role == HUB_NODE && mono_since(s->relay->light_at, now) < LIGHT_US;
+	bool cut = heavy && s->hub.role == HUB_NODE &&
+	           mono_since(s->relay->light_at, now) < LIGHT_US;
 
 	if (cut != s->short_reads)
 		stream_read_at_most(s->stream, cut ? SHORT_READ : STREAM_READ_MAX);
@@ -379,10 +380,10 @@ static size_t on_read_ws(struct stream *st, void *owner, struct span in)
 	struct relay_session *s = owner;
 	size_t all = in.n;
 
-	while (in.n && s->state != SESSION_ASKING) {
+	while (s->state != SESSION_ASKING) {
 		struct span part;
 		size_t used;
-		int r = ws_side_read(s->ws, st, &in, &part);
+		int r = websock_read(s->ws, st, &in, &part);
 
 		if (r == 0)
 			break;
@@ -393,7 +394,7 @@ static size_t on_read_ws(struct stream *st, void *owner, struct span in)
 		}
 		if (!take_frames(s, part, &used))
 			return all;
-		ws_side_used(s->ws, used);
+		websock_used(s->ws, used);
 	}
 	return all - in.n;
 }
@@ -417,7 +418,7 @@ static void put_answer(struct buf *out, const struct relay *r, const struct rela
 	char hex[HEX_LEN(KEY_LEN) + 1];
 
 	if (up->way == RELAY_WAY_WEBSOCKET)
-		ws_side_answer(out, up->ws_key);
+		ws_put_accept(out, span_str(up->ws_key), "derp");
 	else if (up->way == RELAY_WAY_DERP)
 		buf_fmt(out,
 		        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\n"
@@ -432,7 +433,7 @@ static void greet(struct relay_session *s, const struct relay_upgrade *up)
 	put_answer(&out, s->relay, up);
 	derp_put_server_key(&key, &s->relay->pub);
 	if (s->ws)
-		ws_side_put(&out, buf_span(&key));
+		websock_put(&out, buf_span(&key));
 	else
 		buf_add_span(&out, buf_span(&key));
 	wrote(s, stream_write(s->stream, buf_span(&out)));
@@ -449,7 +450,7 @@ void session_new(struct relay *r, struct stream *take, const struct relay_upgrad
 	s->alive.fn = on_alive;
 	s->throttle.fn = on_throttle;
 	if (up->way == RELAY_WAY_WEBSOCKET)
-		s->ws = ws_side_new();
+		s->ws = websock_new();
 	list_append(&r->sessions, &s->all);
 	r->n_pending++;
 	r->n_sessions++;

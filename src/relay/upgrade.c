@@ -19,7 +19,7 @@ void relay_upgrade_of(const struct http_head *head, struct relay_upgrade *ret)
 	/* Old clients say websocket and speak plain DERP: the subprotocol makes the difference. */
 	if (!websocket || !http_has_token(head, "Sec-WebSocket-Protocol", "derp"))
 		return;
-	if (ws_key.n == 0 || ws_key.n >= sizeof(ret->ws_key)) {
+	if (ws_check_request(head, "derp") < 0 || ws_key.n >= sizeof(ret->ws_key)) {
 		ret->way = RELAY_WAY_NONE;
 		return;
 	}

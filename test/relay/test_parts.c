@@ -4,7 +4,7 @@
 #include "relay/config.h"
 #include "relay/pages.h"
 #include "relay/stunsrv.h"
-#include "relay/ws_side.h"
+#include "relay/websock.h"
 #include "test/check.h"
 
 static struct http_head parse(const char *text)
@@ -22,6 +22,7 @@ static struct http_head parse(const char *text)
 static void a_request_for_derp_is_understood_in_every_form(void)
 {
 #define GET "GET /derp HTTP/1.1\r\nHost: h\r\n"
+#define WS "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 	/* clang-format off */
 	static const struct {
 		const char *text;
@@ -32,7 +33,8 @@ static void a_request_for_derp_is_understood_in_every_form(void)
 		{ GET "Upgrade: derp\r\nConnection: upgrade\r\nIdeal-Node: 1a\r\n\r\n", RELAY_WAY_DERP, true },
 		{ GET "Upgrade: DERP\r\nConnection: Upgrade\r\nDerp-Fast-Start: 1\r\n\r\n", RELAY_WAY_FAST, false },
 		{ GET "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", RELAY_WAY_DERP, false },
-		{ GET "Upgrade: websocket\r\nSec-WebSocket-Protocol: x, derp\r\nSec-WebSocket-Key: a\r\n\r\n", RELAY_WAY_WEBSOCKET, false },
+		{ GET WS "Sec-WebSocket-Protocol: x, derp\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", RELAY_WAY_WEBSOCKET, false },
+		{ GET WS "Sec-WebSocket-Protocol: derp\r\nSec-WebSocket-Key: a\r\n\r\n", RELAY_WAY_NONE, false },
 		{ GET "Upgrade: websocket\r\nSec-WebSocket-Protocol: derp\r\n\r\n", RELAY_WAY_NONE, false },
 		{ GET "Upgrade: h2c\r\n\r\n", RELAY_WAY_NONE, false },
 		{ GET "\r\n", RELAY_WAY_NONE, false },
@@ -40,6 +42,7 @@ static void a_request_for_derp_is_understood_in_every_form(void)
 	};
 	/* clang-format on */
 #undef GET
+#undef WS
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct http_head head = parse(cases[i].text);
 		struct relay_upgrade up;
@@ -185,7 +188,7 @@ static void the_websocket_answer_is_that_of_the_rfc(void)
 {
 	AUTO_DONE(buf) struct buf out = { 0 };
 
-	ws_side_answer(&out, "dGhlIHNhbXBsZSBub25jZQ==");
+	ws_put_accept(&out, SPAN_LIT("dGhlIHNhbXBsZSBub25jZQ=="), "derp");
 	CHECK(strstr(buf_text(&out), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 }
 
@@ -212,7 +215,7 @@ static void messages_come_out_as_one_stream_however_they_are_cut(void)
 	put_masked(&all, 0x82, " world");
 	put_masked(&all, 0x88, "");
 	for (size_t piece = 1; piece <= all.n; piece++) {
-		struct ws_side *w = ws_side_new();
+		struct websock *w = websock_new();
 		AUTO_DONE(buf) struct buf held = { 0 };
 		char got[32] = "";
 		int r = 0;
@@ -222,15 +225,15 @@ static void messages_come_out_as_one_stream_however_they_are_cut(void)
 
 			buf_add_span(&held, span_first(span_from(buf_span(&all), at), piece));
 			in = buf_span(&held);
-			while ((r = ws_side_read(w, NULL, &in, &part)) > 0) {
+			while ((r = websock_read(w, NULL, &in, &part)) > 0) {
 				memcpy(got + strlen(got), part.p, part.n);
-				ws_side_used(w, part.n);
+				websock_used(w, part.n);
 			}
 			buf_drop(&held, held.n - in.n);
 		}
 		CHECK_EQ(r, ERR_CLOSED);
 		CHECK_STR(got, "hello world");
-		ws_side_free(w);
+		websock_free(w);
 	}
 }
 
@@ -248,11 +251,11 @@ static void frames_against_the_rfc_are_refused(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		uint8_t frame[16] = { bad[i][0], bad[i][1] };
-		struct ws_side *w = ws_side_new();
+		struct websock *w = websock_new();
 		struct span in = SPAN_OF(frame), part;
 
-		CHECK_EQ(ws_side_read(w, NULL, &in, &part), ERR_MALFORMED);
-		ws_side_free(w);
+		CHECK_EQ(websock_read(w, NULL, &in, &part), ERR_MALFORMED);
+		websock_free(w);
 	}
 }
 

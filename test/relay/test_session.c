@@ -4,7 +4,7 @@
 #include "crypto/init.h"
 #include "protocol/derp_client.h"
 #include "relay/embed.h"
-#include "relay/ws_side.h"
+#include "relay/websock.h"
 #include "test/check.h"
 
 /* A client at the other end of a socket pair. */
