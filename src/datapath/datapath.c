@@ -181,6 +181,20 @@ int datapath_send_raw(struct datapath *d, const struct addr *to, struct span byt
 	return tx_send(d, &path, 0, bytes);
 }
 
+int datapath_send_whole(struct datapath *d, const struct addr *to, struct span bytes)
+{
+	enum udp_family family = ip_is4(&to->ip) ? UDP_V4 : UDP_V6;
+	int r;
+
+	if (!d->udp)
+		return -ENETDOWN;
+	udp_set_whole(d->udp, family, true);
+	r = datapath_send_raw(d, to, bytes);
+	if (d->udp)
+		udp_set_whole(d->udp, family, false);
+	return r;
+}
+
 void datapath_to_peer(struct datapath *d, struct wg_peer *p, struct span packet)
 {
 	d->now = ev_now(d->ev);

@@ -89,6 +89,8 @@ void datapath_drain(struct datapath *d);
 void datapath_recv(struct datapath *d, const struct wg_path *from, uint8_t *bytes, size_t n);
 /* Bytes out of the tunnel's own socket (path discovery). -errno */
 NODISCARD int datapath_send_raw(struct datapath *d, const struct addr *to, struct span bytes);
+/* The same, and it is not fragmented on its way. -errno, -EMSGSIZE */
+NODISCARD int datapath_send_whole(struct datapath *d, const struct addr *to, struct span bytes);
 /* A packet to the interface, as if it came through the tunnel; not filtered. */
 void datapath_inject(struct datapath *d, struct span packet);
 /*

@@ -11,8 +11,10 @@ enum {
 	QUOTE6 = 1232, /* RFC 4443 s.2.4: within the smallest MTU, 1280 bytes */
 	UNREACH4 = 3,
 	UNREACH4_HOST = 1,
+	UNREACH4_FRAG_NEEDED = 4, /* RFC 1191: the MTU in the lower half of the word */
 	UNREACH6 = 1,
 	UNREACH6_ADDR = 3,
+	TOO_BIG6 = 2,
 };
 
 static bool may_send(struct datapath *d)
@@ -39,7 +41,14 @@ static bool deserves_answer(const struct ippkt *k)
 	       !ip_is_multicast(&k->dst);
 }
 
-static size_t answer4(uint8_t *ret, const struct ippkt *k, struct span packet)
+/* What the message says: its type and code in each version, and the word after them. */
+struct message {
+	uint8_t type4, code4, type6, code6;
+	uint32_t word;
+};
+
+static size_t answer4(uint8_t *ret, const struct message *m, const struct ippkt *k,
+                      struct span packet)
 {
 	size_t quote = packet.n < QUOTE4 - 28 ? packet.n : QUOTE4 - 28, n = 28 + quote;
 
@@ -51,14 +60,16 @@ static size_t answer4(uint8_t *ret, const struct ippkt *k, struct span packet)
 	memcpy(ret + 12, ip_v4(&k->dst), 4);
 	memcpy(ret + 16, ip_v4(&k->src), 4);
 	put_be16(ret + 10, ip_checksum(span(ret, 20), 0));
-	ret[20] = UNREACH4;
-	ret[21] = UNREACH4_HOST;
+	ret[20] = m->type4;
+	ret[21] = m->code4;
+	put_be32(ret + 24, m->word);
 	memcpy(ret + 28, packet.p, quote);
 	put_be16(ret + 22, ip_checksum(span(ret + 20, n - 20), 0));
 	return n;
 }
 
-static size_t answer6(uint8_t *ret, const struct ippkt *k, struct span packet)
+static size_t answer6(uint8_t *ret, const struct message *m, const struct ippkt *k,
+                      struct span packet)
 {
 	size_t quote = packet.n < QUOTE6 - 48 ? packet.n : QUOTE6 - 48, n = 48 + quote;
 
@@ -69,8 +80,9 @@ static size_t answer6(uint8_t *ret, const struct ippkt *k, struct span packet)
 	ret[7] = 64;
 	memcpy(ret + 8, k->dst.b, 16);
 	memcpy(ret + 24, k->src.b, 16);
-	ret[40] = UNREACH6;
-	ret[41] = UNREACH6_ADDR;
+	ret[40] = m->type6;
+	ret[41] = m->code6;
+	put_be32(ret + 44, m->word);
 	memcpy(ret + 48, packet.p, quote);
 	put_be16(ret + 42,
 	         ip_checksum(span(ret + 40, n - 40),
@@ -78,16 +90,30 @@ static size_t answer6(uint8_t *ret, const struct ippkt *k, struct span packet)
 	return n;
 }
 
-void icmp_unreachable(struct datapath *d, struct span packet)
+static void answer(struct datapath *d, const struct message *m, struct span packet)
 {
-	uint8_t answer[QUOTE6 + 48];
+	uint8_t bytes[QUOTE6 + 48];
 	struct ippkt k;
 
 	ippkt_parse(packet, &k);
 	if (!deserves_answer(&k) || !may_send(d))
 		return;
 	/* It comes from the address that cannot be reached; that one is routed to us anyway. */
-	size_t n = k.version == 6 ? answer6(answer, &k, packet) : answer4(answer, &k, packet);
+	size_t n = k.version == 6 ? answer6(bytes, m, &k, packet) : answer4(bytes, m, &k, packet);
 
-	datapath_inject(d, span(answer, n));
+	datapath_inject(d, span(bytes, n));
+}
+
+void icmp_unreachable(struct datapath *d, struct span packet)
+{
+	static const struct message m = { UNREACH4, UNREACH4_HOST, UNREACH6, UNREACH6_ADDR, 0 };
+
+	answer(d, &m, packet);
+}
+
+void icmp_too_big(struct datapath *d, struct span packet, uint16_t mtu)
+{
+	const struct message m = { UNREACH4, UNREACH4_FRAG_NEEDED, TOO_BIG6, 0, mtu };
+
+	answer(d, &m, packet);
 }

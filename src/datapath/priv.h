@@ -5,7 +5,8 @@
  *	datapath.c	the object, its loop, its sockets
  *	tx.c		interface to peers
  *	rx.c		peers to interface
- *	icmp.c		telling the sender that there is no way
+ *	icmp.c		telling the sender that there is no way, or a narrow one
+ *	mss.c		telling both ends of a TCP connection of a narrow way
  *	cut.c join.c	superframes (offload.h)
  */
 #include "crypto/aead_batch.h"
@@ -85,5 +86,7 @@ void rx_datagram(struct datapath *d, const struct wg_path *from, uint8_t tos, ui
 void rx_flush(struct datapath *d);
 void rx_write(struct datapath *d);
 
+/* To the sender of this packet, with the same restraint: so much would have gone. */
+void icmp_too_big(struct datapath *d, struct span packet, uint16_t mtu);
 /* To the sender of this packet, unless it is one that gets no answer, or there were too many. */
 void icmp_unreachable(struct datapath *d, struct span packet);

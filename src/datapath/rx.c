@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "datapath/checksum.h"
+#include "datapath/mss.h"
 #include "datapath/priv.h"
 
 enum { ECN_CE = 3 };
@@ -41,6 +42,15 @@ void rx_write(struct datapath *d)
 	j->n = 0;
 }
 
+/* The other end may have sent it by a path that says nothing of its limits to it. */
+static void limit_mss(struct datapath *d, struct wg_peer *peer, uint8_t *p, size_t n)
+{
+	struct wg_path path = { 0 };
+
+	if (wg_peer_path(d->dev, peer, &path) && path.mtu)
+		mss_clamp(p, n, path.mtu);
+}
+
 /* A decrypted packet, to the interface. */
 static void deliver(struct datapath *d, struct wg_peer *peer, uint8_t *p, size_t n, uint8_t tos,
                     struct ip *known_source)
@@ -60,6 +70,8 @@ static void deliver(struct datapath *d, struct wg_peer *peer, uint8_t *p, size_t
 		*known_source = src;
 	}
 	mark(p, tos);
+	if (mss_is_syn(p, len))
+		limit_mss(d, peer, p, len);
 	if (d->hooks.in) {
 		enum datapath_verdict v = d->hooks.in(d->hooks.ctx, peer, span(p, len));
 

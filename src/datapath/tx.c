@@ -1,14 +1,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "datapath/mss.h"
 #include "datapath/priv.h"
 
 /* Where the packet goes; NULL: nowhere, and that has been counted and answered. */
-static struct wg_peer *route(struct datapath *d, const uint8_t *p, size_t n)
+static struct wg_peer *route(struct datapath *d, const uint8_t *p, size_t n, struct wg_path *path)
 {
 	bool v6 = p[0] >> 4 == 6;
 	struct wg_peer *peer = v6 ? wg_route6(d->dev, p + 24) : wg_route4(d->dev, p + 16);
-	struct wg_path path;
 
 	if (d->hooks.out) {
 		enum datapath_verdict v = d->hooks.out(d->hooks.ctx, peer, span(p, n));
@@ -23,7 +23,8 @@ static struct wg_peer *route(struct datapath *d, const uint8_t *p, size_t n)
 		icmp_unreachable(d, span(p, n));
 		return NULL;
 	}
-	if (!wg_peer_path(d->dev, peer, &path)) {
+	*path = (struct wg_path){ 0 };
+	if (!wg_peer_path(d->dev, peer, path)) {
 		wg_drop(d->dev, WG_DROP_NO_ENDPOINT, 1);
 		icmp_unreachable(d, span(p, n));
 		return NULL;
@@ -76,6 +77,28 @@ static void begin(struct datapath *d, struct wg_peer *peer, uint8_t tos)
 	t->tos = tos;
 }
 
+enum { MTU6_MIN = 1280 };
+
+/* Whether routers may cut the packet in pieces: then the sender does not care. */
+static bool may_be_cut(const uint8_t *p, size_t n)
+{
+	return n > 20 && p[0] >> 4 == 4 && !(p[6] & 0x40);
+}
+
+/* On a narrow path. What does not fit is gone, and its sender knows. */
+static bool fits(struct datapath *d, const struct wg_path *path, uint8_t *p, size_t n)
+{
+	bool v6 = p[0] >> 4 == 6;
+
+	mss_clamp(p, n, path->mtu);
+	/* No host makes its IPv6 packets smaller than the least MTU of all. */
+	if (path->mtu_guessed || n <= path->mtu || (v6 && n <= MTU6_MIN) || may_be_cut(p, n))
+		return true;
+	wg_drop(d->dev, WG_DROP_TOO_BIG, 1);
+	icmp_too_big(d, span(p, n), v6 && path->mtu < MTU6_MIN ? MTU6_MIN : path->mtu);
+	return false;
+}
+
 void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
 {
 	struct offload_cut cut;
@@ -85,7 +108,8 @@ void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
 		return;
 	}
 
-	struct wg_peer *peer = route(d, cut.p, cut.n);
+	struct wg_path path;
+	struct wg_peer *peer = route(d, cut.p, cut.n, &path);
 
 	if (!peer)
 		return;
@@ -98,7 +122,12 @@ void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
 			begin(d, peer, outer_tos(cut.p));
 			at = slot(&d->tx, room);
 		}
-		add(d, at, offload_cut_next(&cut, at));
+
+		size_t made = offload_cut_next(&cut, at);
+
+		if (path.mtu && !fits(d, &path, at, made))
+			return; /* and neither do the others of the frame */
+		add(d, at, made);
 	}
 }
 

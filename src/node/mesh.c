@@ -17,6 +17,8 @@ static void carry_out(struct mesh *m, const struct paths_out *out)
 	case PATHS_SEND:
 		if (out->via.vni)
 			(void)mesh_send_geneve(m, &out->via, GENEVE_DISCO, out->bytes);
+		else if (out->whole)
+			(void)!datapath_send_whole(m->dp, &out->via.addr, out->bytes);
 		else
 			(void)!datapath_send_raw(m->dp, &out->via.addr, out->bytes);
 		break;

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "node/mesh_priv.h"
+#include "path/pmtu.h"
 
 /* ---- the path policy ------------------------------------------------------ */
 
@@ -9,6 +10,24 @@
 static struct wg_path by_relay(const struct mesh_peer *p)
 {
 	return (struct wg_path){ .relay = p->id + RELAY_BASE };
+}
+
+/*
+ * What fits into a packet of the wire, in whole blocks of padding. Over a relay
+ * anything fits; but a direct way may be found while the connection lasts, and
+ * its other end may hear of no limit then.
+ */
+static void set_mtu(const struct path_choice *c, struct wg_path *ret)
+{
+	/* Of IPv6 in any case: the other end may have chosen that for its direction. */
+	enum { HEAD = 48 + WG_DATA_OVERHEAD };
+	bool known = c->udp && c->mtu > 0;
+	unsigned wire = known ? c->mtu : PMTU_UNKNOWN;
+
+	if (wire >= PMTU_ENOUGH)
+		return;
+	ret->mtu = (uint16_t)((wire - HEAD) / WG_PADDING * WG_PADDING);
+	ret->mtu_guessed = !known;
 }
 
 static bool get(void *ctx, struct wg_peer *wg, struct wg_path *ret)
@@ -25,6 +44,7 @@ static bool get(void *ctx, struct wg_peer *wg, struct wg_path *ret)
 	mesh_poke(m);
 	if (c.udp && !c.derp && !c.via.vni) {
 		*ret = (struct wg_path){ .remote = c.via.addr };
+		set_mtu(&c, ret);
 		return true;
 	}
 	if (!c.udp && !c.derp) {
@@ -32,6 +52,7 @@ static bool get(void *ctx, struct wg_peer *wg, struct wg_path *ret)
 		return false;
 	}
 	*ret = by_relay(p);
+	set_mtu(&c, ret);
 	return true;
 }
 

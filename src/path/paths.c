@@ -340,8 +340,10 @@ void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_bes
 			c->last_pong = (mono){ 0 };
 		}
 	}
-	if (!keep_best)
+	if (!keep_best) {
 		peer->best = (struct best){ 0 };
+		peer->pmtu_via = peer->best.via;
+	}
 }
 
 /* ---- the choice ----------------------------------------------------------- */
@@ -357,7 +359,6 @@ static struct path_choice choose_wg_only(const struct path_peer *peer)
 		c.via.addr = peer->candidates.v[0].addr;
 		c.udp = true;
 	}
-	c.mtu = PATHS_MTU_DEFAULT;
 	return c;
 }
 
@@ -370,7 +371,7 @@ struct path_choice paths_choice(const struct paths *p, const struct path_peer *p
 	c.trusted = path_trusted(peer, now);
 	c.udp = peer->best.set && !p->cfg.never_direct;
 	c.via = peer->best.via;
-	c.mtu = peer->best.set ? peer->best.mtu : 0;
+	c.mtu = c.udp && path_via_eq(&peer->pmtu_via, &c.via) ? peer->pmtu.proved : 0;
 	c.derp = c.region && !(c.udp && c.trusted);
 	return c;
 }
@@ -380,6 +381,26 @@ static bool choice_eq(const struct path_choice *a, const struct path_choice *b)
 	return a->udp == b->udp && a->derp == b->derp && a->trusted == b->trusted &&
 	       a->region == b->region && a->mtu == b->mtu &&
 	       (!a->udp || path_via_eq(&a->via, &b->via));
+}
+
+/* The MTU of the best way, while data goes there. When it wants to be called again. */
+static mono follow_mtu(struct paths *p, mono now, struct path_peer *peer, bool usable)
+{
+	uint16_t size;
+
+	if (!usable || peer->wg_only || peer->best.via.vni || peer->heartbeat.us == MONO_NEVER.us) {
+		pmtu_stop(&peer->pmtu);
+		return MONO_NEVER;
+	}
+	if (!path_via_eq(&peer->pmtu_via, &peer->best.via)) {
+		peer->pmtu_via = peer->best.via;
+		pmtu_start(&peer->pmtu, now);
+	}
+	pmtu_go(&peer->pmtu, now);
+	pmtu_timeout(&peer->pmtu, now, usable);
+	while ((size = pmtu_next(&peer->pmtu)) > 0)
+		(void)path_send_probe(p, now, peer, size);
+	return pmtu_deadline(&peer->pmtu);
 }
 
 /* After anything happened to the peer: tells of a new choice and sets its timer. */
@@ -397,6 +418,7 @@ void path_update(struct paths *p, mono now, struct path_peer *peer)
 	if (c.trusted && !peer->wg_only && !never(peer->unanswered))
 		next = mono_min(next,
 		                mono_after(peer->unanswered, peer->doubted ? DEAD_US : DOUBT_US));
+	next = mono_min(next, follow_mtu(p, now, peer, c.udp && c.trusted));
 	vec_each(struct path_ping *, ping, &peer->pings)
 		next = mono_min(next, mono_after(ping->sent, PATHS_PING_TIMEOUT_US));
 	heap_set(&p->timers, &peer->timer, next);
@@ -507,8 +529,8 @@ static void time_out_pings(struct paths *p, mono now, struct path_peer *peer)
 			ping_done(p, peer, &ping, -1);
 		/* Silence alone does not end a way that was proved lately: it may have been loss.
 		 */
-		if (!ping.region && peer->best.set && path_via_eq(&ping.via, &peer->best.via) &&
-		    !path_trusted(peer, now))
+		if (!ping.region && !ping.probe && peer->best.set &&
+		    path_via_eq(&ping.via, &peer->best.via) && !path_trusted(peer, now))
 			peer->best = (struct best){ 0 };
 	}
 }
@@ -592,9 +614,7 @@ void paths_heard(struct paths *p, mono now, struct path_peer *peer, const struct
 			peer->trust_until = mono_after(now, PATHS_TRUST_US);
 	}
 	if (peer->wg_only) {
-		peer->best = (struct best){ .via = from->via,
-			                    .mtu = PATHS_MTU_DEFAULT,
-			                    .set = true };
+		peer->best = (struct best){ .via = from->via, .set = true };
 		path_update(p, now, peer);
 	}
 }

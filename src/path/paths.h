@@ -39,8 +39,7 @@ enum {
 	PATHS_HEARTBEAT_US = 3000000,
 	PATHS_SESSION_US = 45000000,
 	PATHS_PING_TIMEOUT_US = 5000000,
-	PATHS_RELAYS_MAX = 32,    /* peers that would relay for us */
-	PATHS_MTU_DEFAULT = 1360, /* wire size that any path is taken to carry */
+	PATHS_RELAYS_MAX = 32, /* peers that would relay for us */
 };
 
 struct paths;
@@ -80,7 +79,7 @@ struct path_choice {
 	bool trusted; /* a pong proved the UDP way lately */
 	struct path_via via;
 	int region;
-	uint16_t mtu; /* of the UDP way, wire size */
+	uint16_t mtu; /* proved to fit the UDP way, wire size; 0: not known (yet) */
 };
 
 enum paths_act {
@@ -103,6 +102,7 @@ struct paths_out {
 	int64_t rtt_us;                     /* PING_DONE; negative: no answer in time */
 	struct disco_pub asker, clients[2]; /* ALLOCATE */
 	uint32_t generation;                /* ALLOCATE */
+	bool whole;                         /* SEND: must not be fragmented on its way */
 };
 
 struct paths *paths_new(const struct paths_cfg *cfg);

@@ -56,14 +56,11 @@ bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const str
                     int region, uint64_t token, size_t size)
 {
 	struct disco_msg m = { .type = DISCO_PING, .node = p->cfg.self };
-	uint16_t mtu = PATHS_MTU_DEFAULT;
 
 	if (p->cfg.never_direct && !region)
 		return false;
-	if (size) {
+	if (size)
 		m.padding = disco_padding_for(size);
-		mtu = (uint16_t)(size + (ip_is4(&via->addr.ip) ? IP_UDP_4 : IP_UDP_6));
-	}
 	rand_fill(&p->cfg.rand, &m.txid, sizeof(m.txid));
 	if (peer->pings.n >= PINGS_MAX ||
 	    !path_send_msg(p, peer, &peer->slots[peer->active], &m, via, region))
@@ -71,12 +68,21 @@ bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const str
 
 	struct path_ping *ping = vec_add(&peer->pings);
 
-	*ping = (struct path_ping){ .txid = m.txid,
-		                    .via = *via,
-		                    .region = region,
-		                    .sent = now,
-		                    .mtu = mtu,
-		                    .token = token };
+	*ping = (struct path_ping){
+		.txid = m.txid, .via = *via, .region = region, .sent = now, .token = token
+	};
+	return true;
+}
+
+bool path_send_probe(struct paths *p, mono now, struct path_peer *peer, uint16_t size)
+{
+	const struct path_via *via = &peer->best.via;
+	size_t payload = size - (ip_is4(&via->addr.ip) ? IP_UDP_4 : IP_UDP_6);
+
+	if (!path_send_ping(p, now, peer, via, 0, 0, payload))
+		return false;
+	peer->pings.v[peer->pings.n - 1].probe = size;
+	CONTAINER_OF(p->outs.prev, struct path_queued, link)->out.whole = true;
 	return true;
 }
 
@@ -136,7 +142,7 @@ static void on_pong(struct paths *p, mono now, struct path_peer *peer, const str
 	if (ping.region || from->region || !path_via_eq(&ping.via, &from->via))
 		return;
 
-	struct best found = { .via = ping.via, .latency_us = rtt_us, .mtu = ping.mtu, .set = true };
+	struct best found = { .via = ping.via, .latency_us = rtt_us, .set = true };
 	struct candidate *c = ping.via.vni ? NULL
 	                                   : path_candidate(p, now, peer, &ping.via.addr, false);
 
@@ -147,6 +153,8 @@ static void on_pong(struct paths *p, mono now, struct path_peer *peer, const str
 	path_remember_address(p, peer, &ping.via);
 	if (ping.via.vni)
 		path_relay_proved(peer, &ping.via);
+	if (ping.probe && path_via_eq(&peer->pmtu_via, &ping.via))
+		(void)pmtu_answered(&peer->pmtu, ping.probe);
 	if (path_better(&found, &peer->best) || !path_trusted(peer, now) ||
 	    is_same_relay(&found.via, &peer->best.via))
 		peer->best = found;

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "path/paths.h"
+#include "path/pmtu.h"
 #include "protocol/udprelay_client.h"
 
 /* A ping of ours on the way. */
@@ -17,7 +18,7 @@ struct path_ping {
 	struct path_via via;
 	int region; /* over DERP */
 	mono sent;
-	uint16_t mtu;
+	uint16_t probe; /* of the path's MTU, by so large a packet; 0: none */
 	uint64_t token; /* asked for by a person; 0: ours */
 };
 
@@ -36,7 +37,6 @@ struct candidate {
 struct best {
 	struct path_via via;
 	int64_t latency_us;
-	uint16_t mtu;
 	bool set;
 };
 
@@ -64,6 +64,8 @@ struct path_peer {
 	VEC(struct candidate) candidates;
 	VEC(struct path_ping) pings;
 	struct best best;
+	struct pmtu pmtu;         /* of that way ... */
+	struct path_via pmtu_via; /* ... or of the last one that was good */
 	mono trust_until;
 	mono last_sent, last_heard, last_full_ping;
 	mono unanswered; /* since when data goes out and nothing comes back; 0: it does */
@@ -146,6 +148,8 @@ bool path_send_msg(struct paths *p, struct path_peer *peer, struct disco_slot *s
                    const struct disco_msg *m, const struct path_via *via, int region);
 bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const struct path_via *via,
                     int region, uint64_t token, size_t size);
+/* Asks how much the best way carries, by packets of this size. */
+bool path_send_probe(struct paths *p, mono now, struct path_peer *peer, uint16_t size);
 void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer);
 
 /* paths_relay.c */

@@ -32,7 +32,7 @@ bool path_better(const struct best *a, const struct best *b)
 	if (!a->set)
 		return false;
 	if (path_via_eq(&a->via, &b->via))
-		return a->mtu > b->mtu;
+		return false;
 	if (!a->via.vni != !b->via.vni)
 		return !a->via.vni;
 

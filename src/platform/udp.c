@@ -242,6 +242,18 @@ int udp_fd(const struct udp *u, enum udp_family family)
 	return u->half[family].fd;
 }
 
+void udp_set_whole(struct udp *u, enum udp_family family, bool whole)
+{
+	int fd = u->half[family].fd;
+
+	if (family == UDP_V6)
+		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+		        whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+	else
+		set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+		        whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+}
+
 int udp_set_fwmark(struct udp *u, uint32_t mark)
 {
 	for (int i = 0; i < UDP_FAMILIES; i++)

@@ -53,9 +53,11 @@ void udp_close(struct udp *u);
 uint16_t udp_port(const struct udp *u);
 /* Buffers past the system's limit. -EPERM without CAP_NET_ADMIN; -EINVAL: no UDP socket */
 NODISCARD int udp_grow(int fd);
-NODISCARD int udp_set_fwmark(struct udp *u, uint32_t mark);
-
 enum udp_family { UDP_V4, UDP_V6, UDP_FAMILIES };
+
+/* From here on datagrams are (not) sent whole or not at all, whatever the path is said to carry. */
+void udp_set_whole(struct udp *u, enum udp_family family, bool whole);
+NODISCARD int udp_set_fwmark(struct udp *u, uint32_t mark);
 
 /* To wait on; -1 if the family is not there. */
 int udp_fd(const struct udp *u, enum udp_family family);

@@ -61,6 +61,10 @@ struct wg_path {
 	struct ip local;  /* our address it came to; all zero: let the kernel choose */
 	uint32_t ifindex; /* interface it came in by; 0: not known */
 	uint32_t relay;
+	/* The most bytes a packet may have within; 0: nothing is known against any size. Guessed:
+	 * new connections should keep to it, what is larger may go all the same. */
+	uint16_t mtu;
+	bool mtu_guessed;
 };
 
 /*

@@ -37,6 +37,7 @@
 	X(STAGED_FULL,     "staged-full",     "too many packets waiting for a session")              \
 	X(STAGED_STALE,    "staged-stale",    "no session came while the packet waited")             \
 	X(FILTERED,        "filtered",        "not allowed by the packet filter")                    \
+	X(TOO_BIG,         "too-big",         "more than the path carries, and its sender was told") \
 	X(SEND_FAILED,     "send-failed",     "the network refused the datagram")                    \
 	X(WRITE_FAILED,    "write-failed",    "the interface refused the packet")
 /* clang-format on */

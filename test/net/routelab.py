@@ -47,7 +47,12 @@ SERVER = r'''
 import socket, sys, threading
 def talk(c, a):
     with c:
-        words = c.makefile('rb').readline().split()
+        line = b''
+        while not line.endswith(b'\n'):
+            b = c.recv(1)  # and nothing of what follows
+            if not b: return
+            line += b
+        words = line.split()
         if words[:1] == [b'give']:
             c.sendall(b'x' * int(words[1]))
         elif words[:1] == [b'take']:
@@ -65,13 +70,17 @@ while True:
     threading.Thread(target=talk, args=(c, a), daemon=True).start()
 '''
 CLIENT = r'''
-import socket, sys
+import socket, sys, time
 to, port, limit, what, n = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 s = socket.create_connection((to, port), timeout=limit)
 s.settimeout(limit)
-s.sendall(f'{what} {n}\n'.encode())
+s.sendall(f'{"take" if what == "drip" else what} {n}\n'.encode())
 if what == 'take':
     s.sendall(b'x' * n)
+while what == 'drip' and n > 0:
+    s.sendall(b'x' * min(n, 65536))
+    n -= 65536
+    time.sleep(0.05)
 got = b''
 while True:
     b = s.recv(65536)

@@ -56,10 +56,14 @@ static void start(size_t endpoints)
 		;
 }
 
+static bool whole_too; /* probes of the path's MTU are told, too */
+
 static bool next(void)
 {
-	if (!paths_next(p, &out))
-		return false;
+	do {
+		if (!paths_next(p, &out))
+			return false;
+	} while (out.whole && !whole_too);
 	if (out.bytes.n)
 		memcpy(bytes, out.bytes.p, out.bytes.n);
 	out.bytes.p = bytes;
@@ -164,8 +168,46 @@ static void a_pong_makes_the_path_direct_for_six_and_a_half_seconds(void)
 	start(1);
 	make_direct(1, 20000);
 	CHECK(choice().udp && choice().trusted && !choice().derp);
-	CHECK_EQ(choice().mtu, PATHS_MTU_DEFAULT);
+	CHECK_EQ(choice().mtu, 0); /* not known yet */
 	CHECK(paths_by_address(p, &(struct path_via){ .addr = an_addr(1) }) == peer);
+	paths_free(p);
+}
+
+/* Answers what fits into packets of this size; how many pings were whole. */
+static unsigned answer_probes(size_t carries)
+{
+	struct disco_msg m;
+	unsigned whole = 0;
+
+	whole_too = true;
+	while (next_msg(&m)) {
+		if (out.act != PATHS_SEND || m.type != DISCO_PING)
+			continue;
+		whole += out.whole;
+		if (out.bytes.n + 28 <= carries)
+			answer(&m, by_udp(out.via.addr.ip.b[15]));
+	}
+	whole_too = false;
+	return whole;
+}
+
+static void a_new_path_is_asked_how_much_it_carries(void)
+{
+	start(1);
+	make_direct(1, 20000);
+	CHECK_EQ(answer_probes(1300), 8);
+	CHECK_EQ(choice().mtu, 1280);
+	CHECK(choice().trusted && !choice().derp);
+	for (int i = 0; i < 10; i++) {
+		paths_sent(p, now, peer);
+		pass(US_PER_S);
+		(void)answer_probes(1300);
+	}
+	/* Large ones that nobody answers do not end a path that is alive. */
+	CHECK(choice().trusted && !choice().derp);
+	CHECK_EQ(choice().mtu, 1280);
+	paths_link_changed(p, now);
+	CHECK_EQ(choice().mtu, 0);
 	paths_free(p);
 }
 
@@ -505,6 +547,7 @@ int main(void)
 	crypto_start();
 	RUN(first_data_goes_over_derp_while_every_candidate_is_pinged);
 	RUN(a_pong_makes_the_path_direct_for_six_and_a_half_seconds);
+	RUN(a_new_path_is_asked_how_much_it_carries);
 	RUN(a_dead_path_gets_the_relay_beside_it_within_five_seconds);
 	RUN(data_both_ways_keeps_the_path_without_pongs);
 	RUN(an_idle_peer_is_left_in_peace_after_45_seconds);
