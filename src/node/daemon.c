@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -169,6 +170,25 @@ static int serve(const struct options *o, const struct node_cfg *cfg, struct dae
 	return r;
 }
 
+/* A folder of tailscaled's, whose identity goes on here: its file is used as it is. */
+static char *state_in(const char *folder)
+{
+	char *own = folder ? str_fmt("%s/fairleadd.state", folder) : NULL;
+	char *theirs = folder ? str_fmt("%s/tailscaled.state", folder) : NULL;
+	bool move = folder && access(own, F_OK) < 0 && access(theirs, F_OK) == 0;
+
+	free(move ? own : theirs);
+	return move ? theirs : own;
+}
+
+/* NULL: of nothing on disk. */
+static char *folder_of(const char *state)
+{
+	const char *slash = strrchr(state, '/');
+
+	return slash && slash != state ? span_dup(span(state, (size_t)(slash - state))) : NULL;
+}
+
 static int run(const struct options *o)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
@@ -182,13 +202,15 @@ static int run(const struct options *o)
 
 	AUTO(ev_free) struct ev *ev = ev_new();
 	struct daemon d = { .ev = ev, .signals.fn = on_signal };
-	AUTO_FREE char *in_dir = o->state_dir ? str_fmt("%s/fairleadd.state", o->state_dir) : NULL;
+	AUTO_FREE char *in_dir = state_in(o->state_dir);
 	const char *state = o->state ? o->state : in_dir ? in_dir : DEFAULT_STATE;
+	AUTO_FREE char *var = o->state_dir ? str_dup(o->state_dir) : folder_of(state);
 	struct node_cfg cfg = {
 		.ev = ev,
 		.warden = w,
 		.state_path = strcmp(state, "mem:") == 0 ? NULL : state,
 		.state_dir = o->state_dir,
+		.var_dir = var,
 		.socket = o->socket,
 		.tun_name = o->tun,
 		.port = (uint16_t)o->port,

@@ -344,6 +344,16 @@ static void engine_free(struct engine *e)
 	free(e);
 }
 
+/* Others look for us where we were, until the coordinator hears of another place. */
+static void stay_home(struct engine *e)
+{
+	const struct netmap *m = node_map(e->n);
+	int home = m ? (int)tc_node_home_derp(m->self) : 0;
+
+	if (home && !session_status(e->n->session).in_poll)
+		mesh_set_home(e->mesh, home);
+}
+
 int engine_start(struct node *n)
 {
 	struct engine *e = mem_new(struct engine);
@@ -361,11 +371,18 @@ int engine_start(struct node *n)
 	e->peerapi = peerapi_new(n);
 	n->engine = e;
 	tell_host(e, false);
-	mesh_control_connected(e->mesh, true);
+	engine_control(n);
 	engine_map(e, NULL);
+	stay_home(e);
 	engine_plan(e);
 	await_port(e);
 	return 0;
+}
+
+void engine_control(struct node *n)
+{
+	if (n->engine)
+		mesh_control_connected(n->engine->mesh, session_status(n->session).in_poll);
 }
 
 void engine_stop(struct node *n)

@@ -1,10 +1,13 @@
 #include "node/node.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "node/mapcache.h"
 #include "node/node_priv.h"
 
 const char *ipn_state_name(enum ipn_state s)
@@ -134,6 +137,7 @@ static void on_changed(void *ctx)
 		log_warn("login refused: %s", s.error);
 		bus_error(n, s.error);
 	}
+	engine_control(n);
 	node_settle(n);
 }
 
@@ -202,6 +206,79 @@ static void take_auto_update(struct node *n, const struct netmap *m)
 	bus_prefs(n);
 }
 
+/* ---- the map on disk ---- */
+
+enum { KEEP_FIRST_US = 2000000, KEEP_AGAIN_US = 60000000 };
+
+/* Where the map of the present profile is kept; NULL: nowhere. */
+static char *map_folder(const struct node *n)
+{
+	struct span id = profiles_current(n->profiles)->id;
+
+	return n->cfg.var_dir && id.n
+	               ? str_fmt("%s/profile-data/%.*s", n->cfg.var_dir, SPAN_FMT(id))
+	               : NULL;
+}
+
+static void on_keep_map(struct ev_timer *t, mono now)
+{
+	struct node *n = CONTAINER_OF(t, struct node, keep_map);
+	const struct netmap *m = node_map(n);
+	AUTO_FREE char *folder = map_folder(n);
+	int r = 0;
+
+	if (!m || !folder)
+		return;
+	n->map_kept = now;
+	if (mapcache_wanted(m))
+		r = mapcache_save(folder, m, &n->disco);
+	else
+		mapcache_remove(folder);
+	if (r < 0)
+		(void)log_ret(r, "the map is not kept in %s", folder);
+}
+
+/* Soon after a start, then seldom: most of what changes is of no use later. */
+static void keep_map(struct node *n)
+{
+	int64_t wait = KEEP_FIRST_US;
+
+	if (ev_timer_active(&n->keep_map))
+		return;
+	if (n->map_kept.us)
+		wait = KEEP_AGAIN_US;
+	ev_timer_after(n->ev, &n->keep_map, wait);
+}
+
+/* The key comes before the session is made, the map goes into it. */
+static int load_map(struct node *n, struct buf *ret)
+{
+	AUTO_FREE char *folder = map_folder(n);
+	int r = folder ? mapcache_load(folder, ret, &n->disco) : -ENOENT;
+
+	if (r < 0 && r != -ENOENT)
+		(void)log_ret(r, "the map in %s is of no use", folder);
+	return r;
+}
+
+static void seed_map(struct node *n, struct span message)
+{
+	int r = session_seed(n->session, message);
+
+	if (r < 0)
+		(void)log_ret(r, "the map of last time is of no use");
+	else
+		log_info("the map of last time holds until the coordinator speaks");
+}
+
+static void forget_map(struct node *n)
+{
+	AUTO_FREE char *folder = map_folder(n);
+
+	ev_timer_stop(n->ev, &n->keep_map);
+	mapcache_remove(folder);
+}
+
 static void on_map(void *ctx, const struct netmap_delta *delta)
 {
 	struct node *n = ctx;
@@ -218,6 +295,8 @@ static void on_map(void *ctx, const struct netmap_delta *delta)
 	arm_expiry(n);
 	engine_apply(n, delta);
 	bus_map(n, delta);
+	if (session_status(n->session).in_poll || session_status(n->session).last_map.us)
+		keep_map(n);
 	if (delta->what & NETMAP_HEALTH)
 		bus_health(n);
 	node_settle(n);
@@ -252,6 +331,8 @@ static int make_session(struct node *n)
 static void end_session(struct node *n)
 {
 	engine_stop(n);
+	ev_timer_stop(n->ev, &n->keep_map);
+	n->map_kept = (mono){ 0 };
 	session_free(TAKE(n->session));
 	free(TAKE(n->err_message));
 }
@@ -346,6 +427,7 @@ static void on_logout_finish(struct ev_defer *d)
 	struct node *n = l->n;
 	AUTO_FREE char *id = span_dup(profiles_current(n->profiles)->id);
 
+	forget_map(n);
 	end_session(n);
 	if (*id)
 		(void)!profiles_remove(n->profiles, span_str(id));
@@ -416,10 +498,17 @@ int node_remove_profile(struct node *n, struct span id)
 
 void node_start(struct node *n)
 {
-	engine_stop(
-		n); /* what the last run left in the host for an exit node, if none is wanted now */
-	if (!node_prefs(n)->logged_out && node_has_key(n) && node_prefs(n)->want_running)
+	AUTO_DONE(buf) struct buf map = { 0 };
+	bool has_map;
+
+	/* What the last run left in the host for an exit node, if none is wanted now. */
+	engine_stop(n);
+	if (!node_prefs(n)->logged_out && node_has_key(n) && node_prefs(n)->want_running) {
+		has_map = load_map(n, &map) == 0;
 		resume(n);
+		if (n->session && has_map)
+			seed_map(n, buf_span(&map));
+	}
 	node_settle(n);
 }
 
@@ -481,6 +570,7 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 	n->settle.fn = on_settle;
 	n->expiry.fn = on_expiry;
 	n->quiet.fn = on_quiet;
+	n->keep_map.fn = on_keep_map;
 	bus_init(&n->bus);
 	list_init(&n->dials);
 	machine_facts(&n->facts);

@@ -37,6 +37,7 @@ struct node_cfg {
 	struct warden *warden;  /* what may change the host; NULL: nothing can, so no tunnel */
 	const char *state_path; /* NULL: nothing is kept, and the node is ephemeral */
 	const char *state_dir;  /* other files; NULL: none */
+	const char *var_dir;    /* of what may be lost, as the map of last time; NULL: none */
 	const char *socket;     /* of the local API */
 	const char *tun_name;
 	uint16_t port;        /* 0: any */

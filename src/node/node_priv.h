@@ -33,6 +33,8 @@ struct node {
 	bool blocked;   /* a login is under way: not to be taken for stopped */
 	char *auth_key; /* for the next session */
 	struct ev_timer expiry;
+	struct ev_timer keep_map;
+	mono map_kept;          /* when it was written last; 0: not in this session */
 	struct ev_timer quiet;  /* ends what node_debug_log began */
 	int log_level;          /* to go back to then */
 	struct ev_defer settle; /* works the state out anew */
@@ -88,6 +90,8 @@ void engine_stop(struct node *n);
 void engine_apply(struct node *n, const struct netmap_delta *delta);
 /* What is wrong with names: an enum names_trouble. */
 bool engine_names_bad(const struct node *n, int which);
+/* The coordinator is reached, or no longer. */
+void engine_control(struct node *n);
 /* A relay or a peer is connected. */
 bool engine_is_live(const struct node *n);
 bool engine_has_tun(const struct node *n);

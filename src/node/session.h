@@ -70,6 +70,12 @@ NODISCARD int session_new(const struct session_cfg *cfg, struct session **ret);
 void session_free(struct session *s);
 DEFINE_AUTO(session_free, struct session *)
 
+/*
+ * The map of before, from disk: it holds until the coordinator speaks. Told by
+ * the map hook. Errors of js_decode and netmap_apply: it is as before.
+ */
+NODISCARD int session_seed(struct session *s, struct span message);
+
 /* With the key there is, or a fresh one: a person has to agree again. */
 enum session_login { SESSION_WITH_KEY, SESSION_FRESH_KEY };
 void session_start(struct session *s, enum session_login how);

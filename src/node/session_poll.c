@@ -65,6 +65,19 @@ static int take_map(struct session *s, const struct tc_map_response *m)
 	return 0;
 }
 
+int session_seed(struct session *s, struct span message)
+{
+	struct arena a = { 0 };
+	struct tc_map_response m;
+	int r = js_decode(&a, message, &tc_map_response_type, &m, NULL);
+
+	s->first = true;
+	if (r == 0)
+		r = take_map(s, &m);
+	arena_done(&a);
+	return r;
+}
+
 static int take_message(struct session *s, struct span json)
 {
 	struct arena a = { 0 };

@@ -1,0 +1,112 @@
+"""What a node keeps: the state file that goes to tailscaled and back, through crashes; the map while the coordinator is away."""
+import json, os, random, signal, stat, sys, time
+
+from netlab import Failure, check, command, run_tests, test, wait_until
+import tailnet
+
+US = 'mover'
+
+
+def who(lab):
+    s = lab.status(US)
+    return s['Self']['PublicKey'], s['TailscaleIPs'], s['BackendState']
+
+
+def start(lab, ours, *flags):
+    lab.daemon(US, ours, *flags, env=getattr(lab, 'extra', {}))
+
+
+def end(lab, sig=signal.SIGTERM):
+    p = lab.daemons[US]
+    p.send_signal(sig)
+    p.wait(20)
+
+
+def running(lab):
+    return wait_until(lambda: who(lab)[2] == 'Running' and who(lab), 'running', 30)
+
+
+@test('a machine moves from tailscaled to ours and back with its key and address')
+def moves(lab):
+    start(lab, False)
+    lab.up(US, lab.reusable)
+    before = running(lab)
+    end(lab)
+    start(lab, True)
+    check(running(lab) == before, 'the same key and address, without a login')
+    wait_until(lambda: lab.pings('stock', before[1][0]), 'it is reached', 30)
+    check(not os.path.exists(lab.path(US, 'fairleadd.state')), 'one state file')
+    lab.ts(US, 'set', '--shields-up')
+    end(lab)
+    start(lab, False)
+    check(running(lab) == before, 'and back')
+    check(lab.ts(US, 'get', 'shields-up').stdout.strip() == 'true', 'with the settings of ours')
+    lab.ts(US, 'set', '--shields-up=false')
+    end(lab)
+
+
+@test('the state file is for its owner alone, and one that others may read is refused')
+def mode(lab):
+    path = lab.path(US, 'tailscaled.state')
+    check(stat.S_IMODE(os.stat(path).st_mode) == 0o600, 'its mode')
+    os.chmod(path, 0o644)
+    r = command([tailnet.program('fairleadd'), '--tun=ts0', f'--statedir={lab.path(US)}', f'--socket={lab.path(US, "sock")}'], ns=lab.hosts[US], ok=False)
+    check(r.returncode == 1 and 'tailscaled.state' in r.stderr, r.stderr)
+    os.chmod(path, 0o600)
+
+
+@test('killed at any moment it comes back as who it was, with the last settings or those before')
+def killed(lab):
+    start(lab, True)
+    before = running(lab)
+    names = ['mover']
+    for i in range(6):
+        for k in range(4):
+            names.append(f'mover-{i}-{k}')
+            lab.start(lab.hosts[US], [tailnet.program('fairlead'), f'--socket={lab.path(US, "sock")}', 'set', f'--hostname={names[-1]}'])
+        time.sleep(random.uniform(0, 0.05))
+        end(lab, signal.SIGKILL)
+        json.load(open(lab.path(US, 'tailscaled.state')))
+        check(stat.S_IMODE(os.stat(lab.path(US, 'tailscaled.state')).st_mode) == 0o600, 'its mode')
+        start(lab, True)
+        check(running(lab) == before, 'who it was')
+        check(lab.fairlead(US, 'get', 'hostname').stdout.strip() in names, 'a name it had')
+    lab.fairlead(US, 'set', '--hostname=mover')
+    end(lab)
+
+
+@test('the map of last time is used where the policy allows it: peers are reached while the coordinator is away')
+def away(lab):
+    with open(lab.path('policy.json'), 'w') as f:
+        json.dump({'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}],
+                   'nodeAttrs': [{'target': ['*'], 'attr': ['cache-network-maps']}]}, f)
+    lab.admin('policy', 'set', '-f', lab.path('policy.json'))
+    start(lab, True)
+    running(lab)
+    kept = lambda: [f for d, _, fs in os.walk(lab.path(US, 'profile-data')) for f in fs if f == 'netmap.json']
+    wait_until(kept, 'the map is kept', 20)
+    end(lab)
+    lab.stop(lab.server)
+    lab.daemon(US, True)
+    peer = lab.stock_ip
+    wait_until(lambda: lab.pings(US, peer), 'a peer is reached', 40)
+    check(lab.fairlead(US, 'status', '--peers=false', ok=False).returncode == 0, 'status')
+    lab.serve()
+    wait_until(lambda: lab.status(US)['Self']['Online'], 'the coordinator is found again', 60)
+    running(lab)
+    lab.fairlead(US, 'logout')
+    check(not kept(), 'a logout forgets the map')
+
+
+def make(lab):
+    lab.serve()
+    lab.admin('users', 'create', 'lab')
+    lab.reusable = lab.key('--user', '1', '--reusable')
+    lab.host(US, 11)
+    lab.host('stock', 12)
+    lab.daemon('stock', False)
+    lab.up('stock', lab.reusable)
+    lab.stock_ip = lab.status('stock')['TailscaleIPs'][0]
+
+
+tailnet.run('state', make, run_tests)
