@@ -46,10 +46,12 @@ class Side:
 
     def start(self):
         log = os.path.join(self.lab.folder, f'{self.ifname}.log')
-        self.process = self.lab.start(self.ns, [self.program, '-f', self.ifname], env={'LOG_LEVEL': 'error'}, log=log)
+        self.process = self.lab.start(self.ns, [self.program, '-f', self.ifname], log=log,
+                                      env={'LOG_LEVEL': 'error', 'WG_SUDO': '1'})  # the latter for programs in Rust
         try:
-            wait_until(lambda: os.path.exists(f'/var/run/wireguard/{self.ifname}.sock'), 'control socket')
-            wait_until(lambda: wg('show', self.ifname, ok=False).returncode == 0, 'wg show')
+            wait_until(lambda: wg('show', self.ifname, ok=False).returncode == 0 or self.process.poll() is not None,
+                       'wg show')
+            check(self.process.poll() is None, 'it has ended')
         except Failure as why:
             told = wg('show', self.ifname, ok=False).stderr.strip()
             raise Failure(f'{why}: {self.program}, {told}, status {self.process.poll()}: {open(log).read()}')
@@ -167,9 +169,9 @@ def udp_socket(ns, family=4):
     return in_namespace(ns, lambda: socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM))
 
 
-def works(initiator, outer):
+def works(initiator, outer, right=None):
     with Lab('tun') as lab:
-        t = Tunnel(lab, outer=outer, initiator=initiator)
+        t = Tunnel(lab, outer=outer, initiator=initiator, right=right)
         first = (t.left, t.right)[initiator]
         check(first.ping(4), 'no ping, IPv4 inside')
         check(first.ping(6), 'no ping, IPv6 inside')
@@ -231,25 +233,30 @@ def _():
         transfer(t.right, t.left, 30 << 20)
 
 
-@test('either side roams to another address and port')
-def _():
+def roaming(right=None, new_port=(0, 1)):
     with Lab('tun') as lab:
-        t = Tunnel(lab)
+        t = Tunnel(lab, right=right)
         check(t.left.ping(), 'before')
         for mover, other, address in ((t.left, t.right, '192.168.77.11'), (t.right, t.left, '192.168.77.12')):
             lab.ip(mover.ns, 'address', 'add', f'{address}/24', 'dev', 'wire')
             lab.ip(mover.ns, 'address', 'del', f'{WIRE[4][mover.which]}/24', 'dev', 'wire', ok=False)
             lab.ip(mover.ns, 'address', 'replace', f'{address}/24', 'dev', 'wire')
-            mover.set('listen-port', '51900')
-            check(mover.ping(count=3), f'side {mover.which} after it moved')
-            check(f'{address}:51900' in other.shown('endpoints'), other.shown('endpoints'))
+            port = 51900 if mover.which in new_port else PORT
+            if port != PORT:
+                mover.set('listen-port', str(port))
+            wait_until(lambda: mover.ping(wait=1, ok=False), f'side {mover.which} after it moved', 40)
+            check(f'{address}:{port}' in other.shown('endpoints'), other.shown('endpoints'))
             check(other.ping(), f'towards side {mover.which}')
 
 
-@test('a new preshared key takes effect with the next handshake and the session lives on')
+@test('either side roams to another address and port')
 def _():
+    roaming()
+
+
+def new_preshared_key(right=None):
     with Lab('tun') as lab:
-        t = Tunnel(lab, psk=preshared_key())
+        t = Tunnel(lab, psk=preshared_key(), right=right)
         check(t.left.ping(), 'with the first')
         new = preshared_key()
         t.left.set('peer', t.right.public, 'preshared-key', t.left.secret(new))
@@ -262,12 +269,16 @@ def _():
         wait_until(lambda: t.right.ping(wait=1, ok=False), 'a session with the second key', 40)
 
 
-@test('a new private key of either side takes effect')
+@test('a new preshared key takes effect with the next handshake and the session lives on')
 def _():
+    new_preshared_key()
+
+
+def new_private_key(right=None, whose=(0, 1)):
     with Lab('tun') as lab:
-        t = Tunnel(lab)
+        t = Tunnel(lab, right=right)
         check(t.left.ping(), 'before')
-        for side, other in ((t.left, t.right), (t.right, t.left)):
+        for side, other in [((t.left, t.right), (t.right, t.left))[i] for i in whose]:
             old = side.public
             side.private, side.public = key_pair()
             side.set('private-key', side.secret(side.private))
@@ -277,19 +288,29 @@ def _():
             wait_until(lambda: side.ping(wait=1, ok=False), 'and back', 40)
 
 
-@test('a restart of either side costs one handshake')
+@test('a new private key of either side takes effect')
 def _():
+    new_private_key()
+
+
+def restart(right=None):
     with Lab('tun') as lab:
-        t = Tunnel(lab)
+        t = Tunnel(lab, right=right)
         check(t.left.ping(), 'before')
         for side, other in ((t.left, t.right), (t.right, t.left)):
             side.stop()
             wait_until(lambda: lab.ip(side.ns, 'link', 'show', side.ifname, ok=False).returncode, 'interface gone')
-            check(not os.path.exists(f'/var/run/wireguard/{side.ifname}.sock'), 'socket left behind')
+            if side is t.left:
+                check(not os.path.exists(f'/var/run/wireguard/{side.ifname}.sock'), 'socket left behind')
             side.start()
             side.configure(other, f'{WIRE[4][other.which]}:{PORT}')
             side.up()
             wait_until(lambda: side.ping(wait=1, ok=False), f'side {side.which} after its restart', 40)
+
+
+@test('a restart of either side costs one handshake')
+def _():
+    restart()
 
 
 def initiation(public):
