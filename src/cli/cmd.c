@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/span.h"
@@ -17,13 +18,77 @@ static void print_path(const struct cli *cli, FILE *to)
 		(void)fprintf(to, " %s", cli->path[i]->name);
 }
 
+static bool in_base64(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '+' ||
+	       c == '/' || c == '=';
+}
+
+/* Letters of both cases and digits: long words of hex or base64 have them, names of files hardly.
+ */
+static bool looks_random(struct span word)
+{
+	bool upper = false, lower = false, digit = false, hex = true;
+
+	for (size_t i = 0; i < word.n; i++) {
+		char c = (char)word.p[i];
+
+		upper |= c >= 'A' && c <= 'Z';
+		lower |= c >= 'a' && c <= 'z';
+		digit |= c >= '0' && c <= '9';
+		hex &= (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+	}
+	return hex || (upper && lower && digit);
+}
+
+/* The public keys of a tailnet say what they are: "nodekey:" and hex. */
+static bool is_named(struct span before)
+{
+	return span_ends(before, ":") && !span_ends(before, "privkey:");
+}
+
+/* Prints a text, with "(hidden)" for each word that may be most of a key. */
+static void put_hiding(struct span text, FILE *to)
+{
+	enum { KEY_CHARS = 40 }; /* 43 of base64 are a key; a typing error should hide no less */
+
+	for (size_t i = 0, n; i < text.n; i += n) {
+		for (n = 0; i + n < text.n && in_base64((char)text.p[i + n]);)
+			n++;
+		if (n >= KEY_CHARS && looks_random(span(text.p + i, n)) &&
+		    !is_named(span_first(text, i))) {
+			(void)fputs("(hidden)", to);
+			continue;
+		}
+		n += n == 0;
+		(void)fwrite(text.p + i, 1, n, to);
+	}
+}
+
+void cmd_vnote(const struct cli *cli, const char *prefix, const char *fmt, va_list ap)
+{
+	AUTO_DONE(buf) struct buf line = { .secret = true };
+
+	buf_vfmt(&line, fmt, ap);
+	buf_add_u8(&line, '\n');
+	(void)fputs(prefix, cli->err);
+	put_hiding(buf_span(&line), cli->err);
+}
+
+void cmd_note(const struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cmd_vnote(cli, "", fmt, ap);
+	va_end(ap);
+}
+
 static void say(const struct cli *cli, const char *fmt, va_list ap) PRINTF(2, 0);
 static void say(const struct cli *cli, const char *fmt, va_list ap)
 {
 	print_path(cli, cli->err);
-	(void)fputs(": ", cli->err);
-	(void)vfprintf(cli->err, fmt, ap);
-	(void)fputc('\n', cli->err);
+	cmd_vnote(cli, ": ", fmt, ap);
 }
 
 int cmd_fail(const struct cli *cli, const char *fmt, ...)

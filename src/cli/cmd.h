@@ -9,6 +9,7 @@
  *
  * Exit statuses: 0 done, 1 failed, 2 the command line is wrong.
  */
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +70,13 @@ int cmd_main(struct cli *cli, const struct cmd *table, int argc, char **argv);
 /* The option was on the command line, of the command that runs. */
 bool cmd_given(const struct cli *cli, const char *name);
 
+/*
+ * A line on cli->err, in which whatever looks like a key is hidden: what is wrong
+ * is mostly shown with the word that is wrong, and that word may be a key in the
+ * place of a file's name. All that is told of errors goes through here.
+ */
+void cmd_note(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
+void cmd_vnote(const struct cli *cli, const char *prefix, const char *fmt, va_list ap) PRINTF(3, 0);
 /* "fairlead wg: message" on cli->err; returns 1. */
 int cmd_fail(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
 /* The same with a hint at --help; returns 2. */

@@ -17,9 +17,9 @@ int wgconf_read(const struct cli *cli, const char *path, enum wg_conf_kind kind,
 	}
 	r = wg_conf_parse(buf_span(&text), kind, ret, &f);
 	vec_each(const struct fault *, w, &ret->warnings)
-		(void)fprintf(cli->err, "%s:%u: warning: %s\n", path, w->line, w->message);
+		cmd_note(cli, "%s:%u: warning: %s", path, w->line, w->message);
 	if (r < 0)
-		(void)fprintf(cli->err, "%s:%u: %s\n", path, f.line, f.message);
+		cmd_note(cli, "%s:%u: %s", path, f.line, f.message);
 	return r;
 }
 

@@ -32,23 +32,21 @@ void quick_say(const struct quick *q, const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)fputs("[#] ", q->cli->err);
 	va_start(ap, fmt);
-	(void)vfprintf(q->cli->err, fmt, ap);
+	cmd_vnote(q->cli, "[#] ", fmt, ap);
 	va_end(ap);
-	(void)fputc('\n', q->cli->err);
 	(void)fflush(q->cli->err);
 }
 
 int quick_fail(const struct quick *q, int r, const char *fmt, ...)
 {
+	AUTO_DONE(buf) struct buf what = { 0 };
 	va_list ap;
 
-	(void)fprintf(q->cli->err, "%s: ", q->name);
 	va_start(ap, fmt);
-	(void)vfprintf(q->cli->err, fmt, ap);
+	buf_vfmt(&what, fmt, ap);
 	va_end(ap);
-	(void)fprintf(q->cli->err, ": %s\n", err_text(r));
+	cmd_note(q->cli, "%s: %.*s: %s", q->name, SPAN_FMT(buf_span(&what)), err_text(r));
 	return r;
 }
 
@@ -107,7 +105,7 @@ static int load(struct quick *q, struct cli *cli, const char *arg)
 	if (!q->path)
 		return cmd_fail(cli, "%s: %s", path, err_text(-errno));
 	if (is_readable_by_all(q->path))
-		(void)fprintf(cli->err, "Warning: `%s' is world accessible\n", q->path);
+		cmd_note(cli, "Warning: `%s' is world accessible", q->path);
 	return wgconf_read(cli, q->path, WG_CONF_QUICK, &q->conf) < 0;
 }
 

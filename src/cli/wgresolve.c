@@ -58,13 +58,13 @@ int wg_resolve(const struct cli *cli, const struct wg_endpoint *e, struct addr *
 		const char *why = code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code);
 
 		if (is_final(code) || left == 0) {
-			(void)fprintf(cli->err, "%s: `%s:%s'\n", why, e->host, e->service);
+			cmd_note(cli, "%s: `%s:%s'", why, e->host, e->service);
 			return ERR_UNKNOWN;
 		}
 		if (left > 0)
 			left--;
-		(void)fprintf(cli->err, "%s: `%s:%s'. Trying again in %.2f seconds...\n", why,
-		              e->host, e->service, wait_us / 1e6);
+		cmd_note(cli, "%s: `%s:%s'. Trying again in %.2f seconds...", why, e->host,
+		         e->service, wait_us / 1e6);
 		(void)usleep(wait_us);
 		wait_us = wait_us * 6 / 5 < WAIT_MAX_US ? wait_us * 6 / 5 : WAIT_MAX_US;
 	}
@@ -84,14 +84,13 @@ int wg_resolve_conf(const struct cli *cli, const char *file, struct wg_conf *c)
 {
 	if (c->listen_service &&
 	    wg_resolve_service(c->listen_service, &c->change.listen_port) < 0) {
-		(void)fprintf(cli->err, "%s:%u: ListenPort: expected a port from 0 to 65535\n",
-		              file, c->listen_line);
+		cmd_note(cli, "%s:%u: ListenPort: expected a port from 0 to 65535", file,
+		         c->listen_line);
 		return ERR_UNKNOWN;
 	}
 	vec_each(const struct wg_conf_name *, n, &c->names)
 		if (wg_resolve(cli, &n->endpoint, &c->change.peers.v[n->peer].endpoint) < 0) {
-			(void)fprintf(cli->err, "%s:%u: Endpoint: no address for this name\n", file,
-			              n->line);
+			cmd_note(cli, "%s:%u: Endpoint: no address for this name", file, n->line);
 			return ERR_UNKNOWN;
 		}
 	return 0;

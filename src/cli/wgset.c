@@ -180,7 +180,7 @@ static int modify(const struct cli *cli, const char *name, const struct wg_chang
 	int r = wgdev_set(name, c);
 
 	if (r < 0)
-		(void)fprintf(cli->err, "Unable to modify interface: %s\n", err_text(r));
+		cmd_note(cli, "Unable to modify interface: %s", err_text(r));
 	return r < 0;
 }
 
@@ -211,9 +211,8 @@ static int apply_file(struct cli *cli, char **argv, enum wg_conf_kind kind, bool
 		int r = wgdev_get(argv[0], &now);
 
 		if (r < 0) {
-			(void)fprintf(cli->err,
-			              "Unable to retrieve current interface configuration: %s\n",
-			              err_text(r));
+			cmd_note(cli, "Unable to retrieve current interface configuration: %s",
+			         err_text(r));
 			return 1;
 		}
 		wg_conf_sync(&conf.change, &now);

@@ -80,8 +80,7 @@ static int show_all(struct cli *cli, const char *field)
 		if (r == ERR_UNKNOWN)
 			return cmd_misuse(cli, "unknown field \"%s\"", field);
 		if (r < 0) {
-			(void)fprintf(cli->err, "Unable to access interface %s: %s\n", names.v[i],
-			              err_text(r));
+			cmd_note(cli, "Unable to access interface %s: %s", names.v[i], err_text(r));
 			continue;
 		}
 		if (!field && i + 1 < names.n)
@@ -105,7 +104,7 @@ static int show_names(struct cli *cli)
 
 static int no_access(const struct cli *cli, int r)
 {
-	(void)fprintf(cli->err, "Unable to access interface: %s\n", err_text(r));
+	cmd_note(cli, "Unable to access interface: %s", err_text(r));
 	return 1;
 }
 

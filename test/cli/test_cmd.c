@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "test/check.h"
 
 struct greet_opts {
@@ -138,6 +139,30 @@ static void a_wrong_command_line_says_what_was_expected(void)
 	}
 }
 
+static void a_key_in_a_wrong_place_is_not_shown(void)
+{
+	static const char *const keys[] = {
+		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmkx",
+		"c809f3e5317e9575c9b5ed78b638b7ce530dabe85ddab614220241801ddf0669",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		AUTO_FREE char *line = str_fmt("greet a %s.conf", keys[i]);
+
+		CHECK_EQ(run(line), 2);
+		CHECK(strstr(said, "too many arguments: \"(hidden).conf\"") != NULL);
+	}
+	CHECK_EQ(run("greet a "
+	             "nodekey:c809f3e5317e9575c9b5ed78b638b7ce530dabe85ddab614220241801ddf0669"),
+	         2);
+	CHECK(strstr(said, "\"nodekey:"
+	                   "c809f3e5317e9575c9b5ed78b638b7ce530dabe85ddab614220241801ddf0669\"") !=
+	      NULL);
+	CHECK_EQ(run("greet a /etc/wireguard/anamewithoutanythingbutlowercase.conf"), 2);
+	CHECK(strstr(said, "\"/etc/wireguard/anamewithoutanythingbutlowercase.conf\"") != NULL);
+}
+
 static void help_comes_from_the_table(void)
 {
 	CHECK_EQ(run("greet --help"), 0);
@@ -179,6 +204,7 @@ int main(void)
 {
 	RUN(options_stand_anywhere_and_have_defaults);
 	RUN(a_wrong_command_line_says_what_was_expected);
+	RUN(a_key_in_a_wrong_place_is_not_shown);
 	RUN(help_comes_from_the_table);
 	RUN(a_raw_command_sees_its_options);
 	RUN(words_are_completed);
