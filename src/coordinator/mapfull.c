@@ -52,6 +52,7 @@ static struct image *image_new(struct maphub *h, struct view *view, const struct
 	i->view = view_ref(view);
 	i->seq = state_seq(h->st);
 	i->form = form;
+	i->steering = mapsteer_sum(h, &w, viewer);
 	collect_owners(h->st, view, &i->owners);
 	for (size_t k = 0; k * IMAGE_CHUNK < view->n; k++) {
 		buf_clear(&h->scratch);
@@ -216,6 +217,9 @@ int mapfull_build(struct mapsess *s, const struct node *n, wall now, struct mapm
 	s->view = view_ref(i->view);
 	s->derp_version = h->derp_version;
 	s->dns_version = h->dns_version;
+	/* Of when the chunks were made; checked with the first delta. */
+	s->steering = i->steering;
+	s->steering_epoch = 0;
 	s->started = true;
 	s->self_dirty = false;
 	image_unref(i);

@@ -83,6 +83,8 @@ struct maphub *maphub_new(const struct state *st, const struct judge *judge,
 	h->judge = judge;
 	h->settings = settings;
 	h->vis = visibility_new(st, judge);
+	h->steering_epoch = 1;
+	mapsteer_begin(h);
 	h->coder = piece_coder_new();
 	list_init(&h->sessions);
 	for (enum piece_form f = 0; f < PIECE_FORMS; f++) {
@@ -98,6 +100,7 @@ void maphub_free(struct maphub *h)
 	if (!h)
 		return;
 	visibility_free(h->vis);
+	vec_done(&h->routers);
 	for (size_t f = 0; f < PIECE_FORMS; f++) {
 		piece_unref(h->end_piece[f]);
 		piece_unref(h->keepalive[f]);
@@ -114,6 +117,7 @@ void maphub_free(struct maphub *h)
 
 void maphub_changed(struct maphub *h, const struct change *c)
 {
+	mapsteer_changed(h, c);
 	if (c->kind == CHANGE_POLICY)
 		visibility_rebuild(h->vis);
 	else if (c->kind == CHANGE_NODE && (c->what & NODE_JUDGED))
@@ -260,6 +264,23 @@ static void put_dns(struct mapsess *s, const struct map_world *w, const struct n
 	buf_done(&text);
 }
 
+/* Routers whose routes are others for this viewer now, though they did not change. */
+static void put_steered(struct mapsess *s, const struct map_world *w, const struct node *n,
+                        struct buf *out)
+{
+	uint64_t sum = mapsteer_sum(s->hub, w, n);
+	struct buf text = { 0 };
+
+	s->steering_epoch = s->hub->steering_epoch;
+	if (sum == s->steering)
+		return;
+	s->steering = sum;
+	mapsteer_put(s->hub, w, n, &text);
+	if (text.n > 2)
+		member(out, "PeersChanged", buf_span(&text));
+	buf_done(&text);
+}
+
 /* Whether the policy may say something else of this node than what was sent. */
 static bool judged_anew(struct mapsess *s, const struct judge *j, const struct node *n)
 {
@@ -285,6 +306,8 @@ static int next_own(struct mapsess *s, const struct node *n, wall now, struct ma
 		put_dns(s, &w, n, &out);
 	if (s->derp_version != h->derp_version)
 		member(&out, "DERPMap", span_str(h->derp));
+	if (news || s->steering_epoch != h->steering_epoch)
+		put_steered(s, &w, n, &out);
 	s->dns_version = h->dns_version;
 	s->derp_version = h->derp_version;
 	if (s->pings) {

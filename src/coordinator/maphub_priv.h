@@ -32,6 +32,7 @@ struct image {
 	uint64_t seq;
 	enum piece_form form;
 	struct node_ids owners;
+	uint64_t steering;          /* as in struct mapsess */
 	VEC(struct piece *) chunks; /* each ",{...},{...}" of up to IMAGE_CHUNK nodes */
 };
 enum { IMAGE_CHUNK = 64 };
@@ -40,6 +41,7 @@ struct class_cache {
 	struct image *image[PIECE_FORMS];
 	struct delta deltas[DELTAS_KEPT];
 	unsigned next_delta;
+	uint64_t steering_epoch, steering; /* of members that are no routers */
 };
 
 struct maphub {
@@ -61,6 +63,8 @@ struct maphub {
 	unsigned next_merged;
 	struct buf scratch;
 	struct maphub_count count;
+	struct node_ids routers;
+	uint64_t steering_epoch; /* counts events after which routes may be shown to others */
 };
 
 /* A PingRequest. */
@@ -79,7 +83,8 @@ struct mapsess {
 	uint64_t seq;
 	uint64_t derp_version, dns_version, stamp;
 	uint64_t filter_sum, ssh_sum, attr_sum, dns_sum;
-	struct ping *pings; /* to be said, the oldest first */
+	uint64_t steering_epoch, steering; /* what the policy did to the routes it was shown */
+	struct ping *pings;                /* to be said, the oldest first */
 };
 
 struct map_world maphub_world(const struct maphub *h, wall now);
@@ -89,6 +94,15 @@ struct class_cache *maphub_cache(struct maphub *h, struct class *c);
 /* mapfull.c */
 int mapfull_build(struct mapsess *s, const struct node *n, wall now, struct mapmsg *ret);
 void image_unref(struct image *i);
+
+/* mapsteer.c */
+void mapsteer_begin(struct maphub *h);
+void mapsteer_changed(struct maphub *h, const struct change *c);
+/* A number for what the policy does to the routes of the routers this node sees. */
+uint64_t mapsteer_sum(struct maphub *h, const struct map_world *w, const struct node *viewer);
+/* The routers this node sees, whole, as a JSON array. */
+void mapsteer_put(struct maphub *h, const struct map_world *w, const struct node *viewer,
+                  struct buf *out);
 
 /* mapdns.c */
 bool mapdns_is_own(struct span dns);

@@ -29,6 +29,13 @@ static const struct {
 	{ "LastSeen", "LastSeen" },   { "KeyExpiry", "KeyExpiry" },
 };
 
+/* What a node is told of itself. */
+enum { SELF_FIELDS = 9 };
+static const char *const self_fields[SELF_FIELDS] = {
+	"Name",       "User",          "Key",    "KeyExpiry",         "Tags",
+	"AllowedIPs", "PrimaryRoutes", "CapMap", "MachineAuthorized",
+};
+
 struct peer {
 	int64_t id;
 	char *text[CLIENT_FIELDS];
@@ -39,7 +46,9 @@ struct client {
 	enum piece_form form;
 	VEC(struct peer) peers;
 	struct node_ids users;
-	char *dns, *filter, *self_name;
+	VEC(char *) profiles; /* of users, in their order */
+	char *dns, *filter, *ssh, *derp;
+	char *self[SELF_FIELDS];
 	unsigned messages, full_nodes, patches, strange;
 };
 
@@ -137,6 +146,26 @@ static void keep_text(char **slot, const struct js *v)
 	*slot = text_of(v);
 }
 
+static size_t place_of_user(const struct client *c, uint64_t id)
+{
+	for (size_t i = 0; i < c->users.n; i++)
+		if (c->users.v[i] == id)
+			return i;
+	return c->users.n;
+}
+
+static void keep_profile(struct client *c, const struct js *profile)
+{
+	uint64_t id = (uint64_t)js_int(js_get(profile, "ID"), 0);
+	size_t i = place_of_user(c, id);
+
+	if (i == c->users.n) {
+		vec_push(&c->users, id);
+		vec_push(&c->profiles, NULL);
+	}
+	keep_text(&c->profiles.v[i], profile);
+}
+
 static void apply(struct client *c, const struct js *msg)
 {
 	const struct js *peers = js_get(msg, "Peers");
@@ -151,10 +180,15 @@ static void apply(struct client *c, const struct js *msg)
 	for (const struct js *m = js_first(js_get(msg, "PeersChangedPatch")); m; m = m->next)
 		patch(c, m);
 	for (const struct js *m = js_first(js_get(msg, "UserProfiles")); m; m = m->next)
-		node_ids_add(&c->users, (uint64_t)js_int(js_get(m, "ID"), 0));
+		keep_profile(c, m);
 	keep_text(&c->dns, js_get(msg, "DNSConfig"));
+	keep_text(&c->derp, js_get(msg, "DERPMap"));
 	keep_text(&c->filter, js_get(msg, "PacketFilters"));
-	keep_text(&c->self_name, js_get(js_get(msg, "Node"), "Name"));
+	keep_text(&c->ssh, js_get(msg, "SSHPolicy"));
+	for (unsigned i = 0; js_get(msg, "Node") && i < SELF_FIELDS; i++) {
+		free(c->self[i]);
+		c->self[i] = text_of(js_get(js_get(msg, "Node"), self_fields[i]));
+	}
 }
 
 static void receive(struct client *c, struct mapmsg *msg)
@@ -211,10 +245,25 @@ static void client_done(struct client *c)
 		drop_peer(c, c->peers.v[0].id);
 	vec_done(&c->peers);
 	vec_done(&c->users);
+	vec_each(char **, p, &c->profiles)
+		free(*p);
+	vec_done(&c->profiles);
 	free(c->dns);
+	free(c->derp);
 	free(c->filter);
-	free(c->self_name);
+	free(c->ssh);
+	for (unsigned i = 0; i < SELF_FIELDS; i++)
+		free(c->self[i]);
 	mapsess_free(c->sess);
+}
+
+static void same_profile(const struct client *got, const struct client *want, uint64_t owner)
+{
+	size_t g = place_of_user(got, owner), w = place_of_user(want, owner);
+
+	CHECK(g < got->users.n && w < want->users.n);
+	if (g < got->users.n && w < want->users.n)
+		CHECK_STR(got->profiles.v[g], want->profiles.v[w]);
 }
 
 static void same_peers(const char *what, struct client *got, struct client *want)
@@ -236,11 +285,17 @@ static void same_peers(const char *what, struct client *got, struct client *want
 	for (size_t i = 0; i < got->peers.n; i++) {
 		uint64_t owner = strtoull(got->peers.v[i].text[field_index("User")], NULL, 10);
 
-		CHECK(node_ids_has(&got->users, owner));
-		CHECK(node_ids_has(&want->users, owner));
+		same_profile(got, want, owner);
 	}
 	CHECK_EQ(got->strange, 0);
-	CHECK_STR(got->self_name, want->self_name);
+	for (unsigned i = 0; i < SELF_FIELDS; i++)
+		if (strcmp(got->self[i], want->self[i]) != 0)
+			check_fail(__FILE__, __LINE__, "%s: own %s is %s, wanted %s", what,
+			           self_fields[i], got->self[i], want->self[i]);
+	CHECK_STR(got->dns ? got->dns : "-", want->dns ? want->dns : "-");
+	CHECK_STR(got->derp, want->derp);
+	CHECK_STR(got->filter, want->filter);
+	CHECK_STR(got->ssh, want->ssh);
 }
 
 /* ---- a world with a judge that goes by users and tags ---- */
@@ -270,6 +325,28 @@ static bool sees(void *arg, const struct node *a, const struct node *b)
 	return w->open || (a->user_id && a->user_id == b->user_id) || !a->user_id != !b->user_id;
 }
 
+/* While the policy is not open, the odd routers' routes are kept from people. */
+static void routes_for(void *arg, const struct node *viewer, const struct node *peer,
+                       struct prefixes *routes)
+{
+	const struct world *w = arg;
+
+	if (!w->open && viewer->user_id && (peer->id & 1))
+		routes->n = 0;
+}
+
+static void filter_of(void *arg, const struct node *n, struct buf *json)
+{
+	buf_fmt(json, "{\"base\":[{\"SrcIPs\":[\"100.64.0.%u\"]}]}",
+	        (unsigned)(class_key(arg, n) % 200));
+}
+
+static void ssh_of(void *arg, const struct node *n, struct buf *json)
+{
+	buf_fmt(json, "{\"rules\":[{\"sshUsers\":{\"u%u\":\"\"}}]}",
+	        (unsigned)(class_key(arg, n) % 200));
+}
+
 static uint64_t stamp(void *arg)
 {
 	return ((const struct world *)arg)->stamp;
@@ -279,6 +356,9 @@ static void changed(void *arg, const struct change *c)
 {
 	struct world *w = arg;
 
+	/* Who owns a node decides its filter here. */
+	if (c->kind == CHANGE_NODE && (c->what & NODE_OWNER))
+		w->stamp++;
 	if (w->hub)
 		maphub_changed(w->hub, c);
 }
@@ -296,6 +376,9 @@ static void world_open(struct world *w)
 	w->judge = judge_open;
 	w->judge.class_key = class_key;
 	w->judge.sees = sees;
+	w->judge.routes_for = routes_for;
+	w->judge.filter = filter_of;
+	w->judge.ssh = ssh_of;
 	w->judge.stamp = stamp;
 	w->judge.arg = w;
 	w->hub = maphub_new(w->t.st, &w->judge, &settings);
@@ -354,7 +437,7 @@ static void something_happens(struct world *w, struct rand_src *rand, unsigned *
 	AUTO_FREE char *text = NULL;
 
 	w->t.now.us += US_PER_S;
-	switch (rand_src_below(rand, 12)) {
+	switch (rand_src_below(rand, 15)) {
 	case 0:
 		if (*machines < CLIENT_PEERS - 4)
 			join(w, ++*machines);
@@ -395,6 +478,21 @@ static void something_happens(struct world *w, struct rand_src *rand, unsigned *
 	case 10:
 		CHECK_OK(state_node_move(w->t.st, id, some & 1 ? w->t.ann : w->t.bob, w->t.now,
 		                         "test"));
+		break;
+	case 11:
+		text = str_fmt("{\"Proxied\":true,\"Domains\":[\"d%u.test\"]}", some % 3);
+		maphub_set_dns(w->hub, span_str(text));
+		state_announce(w->t.st, CHANGE_DNS);
+		break;
+	case 12:
+		text = str_fmt("{\"Regions\":{\"%u\":{}}}", some % 3 + 1);
+		maphub_set_derp(w->hub, span_str(text));
+		state_announce(w->t.st, CHANGE_DERP);
+		break;
+	case 13:
+		text = str_fmt("user-%u", some);
+		(void)!state_user_rename(w->t.st, some & 1 ? w->t.ann : w->t.bob, span_str(text),
+		                         w->t.now, "test", NULL);
 		break;
 	default:
 		if (some % 4 == 0) {

@@ -4,135 +4,11 @@
       (bridge)         +--- n2 10.98.0.12
                        +--- n3 10.98.0.13
 """
-import json, os, shutil, signal, subprocess, sys, tempfile, time
+import os, signal, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import BUILD, Failure, Lab, check, command, peer, run_tests, test, tool, wait_until
-
-OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
-
-CONFIG = '''
-server_url: https://ctl.lab
-listen_addr: 10.98.0.1:443
-metrics_listen_addr: 10.98.0.1:9090
-tls_cert_path: {dir}/ctl.crt
-tls_key_path: {dir}/ctl.key
-noise: {{private_key_path: {dir}/noise.key}}
-database: {{type: sqlite, sqlite: {{path: {dir}/db.sqlite}}}}
-derp:
-  urls: []
-  server:
-    enabled: true
-    private_key_path: {dir}/derp.key
-    stun_listen_addr: 10.98.0.1:3478
-    ipv4: 10.98.0.1
-node:
-  ephemeral: {{inactivity_timeout: 66s}}
-  routes: {{ha: {{probe_interval: 2s, probe_timeout: 1s}}}}
-policy: {{mode: database}}
-dns:
-  base_domain: tail.lab
-  override_local_dns: false
-  nameservers: {{global: []}}
-  extra_records: [{{name: extra.tail.lab, type: A, value: 192.0.2.7}}]
-unix_socket: {dir}/sock
-'''
-
-
-# A web server that looks up no names.
-HELLO = '''
-import socket, sys
-s = socket.create_server(('', int(sys.argv[1])))
-while True:
-    c, _ = s.accept()
-    c.recv(4096)
-    c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nhello')
-    c.close()
-'''
-
-
-class World:
-    def __init__(self, lab):
-        self.lab, self.dir = lab, tempfile.mkdtemp(prefix='fl-coord-')
-        self.hub = lab.namespace('ctl')
-        lab.ip(self.hub, 'link', 'add', 'brx', 'type', 'bridge')
-        lab.address(self.hub, 'brx', '10.98.0.1/24')
-        lab.ip(self.hub, 'link', 'set', 'brx', 'up')
-        self.nodes, self.daemons = {}, {}
-        self.certificates()
-        with open(f'{self.dir}/c.yaml', 'w') as f:
-            f.write(CONFIG.format(dir=self.dir))
-        self.server = None
-
-    def certificates(self):
-        d = self.dir
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-                 '-subj', '/CN=ctl.lab', '-addext', 'subjectAltName=DNS:ctl.lab', '-keyout', f'{d}/ctl.key', '-out', f'{d}/ctl.crt'])
-
-    def serve(self):
-        self.server = self.lab.start(self.hub, [OURS, 'serve', '-c', f'{self.dir}/c.yaml'], log=f'{self.dir}/server.log')
-        wait_until(lambda: self.admin('health', ok=False).returncode == 0, 'the server is healthy')
-
-    def admin(self, *args, ok=True):
-        return command([OURS, '-c', f'{self.dir}/c.yaml'] + list(args), ok=ok)
-
-    def json(self, *args):
-        return json.loads(self.admin(*args, '-o', 'json').stdout)
-
-    def key(self, *flags):
-        return self.json('preauthkeys', 'create', *flags)['key']
-
-    def policy(self, policy):
-        with open(f'{self.dir}/policy.json', 'w') as f:
-            json.dump(policy, f)
-        self.admin('policy', 'set', '-f', f'{self.dir}/policy.json')
-
-    def host(self, name, number):
-        """A namespace on the bridge with a private /etc, in which tailscaled may write."""
-        lab, d = self.lab, f'{self.dir}/{name}'
-        ns = lab.namespace(name)
-        lab.veth(self.hub, f'v{number}', [], ns, 'eth0', [f'10.98.0.{number}/24'])
-        lab.ip(self.hub, 'link', 'set', f'v{number}', 'master', 'brx')
-        os.makedirs(f'/etc/netns/{ns}', exist_ok=True)
-        with open(f'/etc/netns/{ns}/hosts', 'w') as f:
-            f.write('127.0.0.1 localhost\n10.98.0.1 ctl.lab\n')
-        with open(f'/etc/netns/{ns}/resolv.conf', 'w') as f:
-            f.write('nameserver 127.0.0.1\n')
-        os.makedirs(d)
-        self.nodes[name] = ns
-        return ns
-
-    def daemon(self, name):
-        d = f'{self.dir}/{name}'
-        env = {'SSL_CERT_FILE': f'{self.dir}/ctl.crt', 'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_FIREWALL_MODE': 'nftables'}
-        p = self.lab.start(self.nodes[name], [peer('tailscaled'), '--tun=ts0', f'--statedir={d}', f'--socket={d}/sock',
-                                              '--port=41641', '--no-logs-no-support'], env=env, log=f'{d}/log')
-        wait_until(lambda: os.path.exists(f'{d}/sock'), 'the daemon listens')
-        self.daemons[name] = p
-        return p
-
-    def ts(self, name, *args, ok=True, timeout=40):
-        return command([peer('tailscale'), f'--socket={self.dir}/{name}/sock'] + list(args), ns=self.nodes[name], ok=ok, timeout=timeout)
-
-    def up(self, name, key, *flags):
-        return self.ts(name, 'up', '--login-server=https://ctl.lab', f'--authkey={key}', f'--hostname={name}', '--timeout=30s', *flags)
-
-    def status(self, name):
-        return json.loads(self.ts(name, 'status', '--json').stdout)
-
-    def peers(self, name):
-        return {p['HostName']: p for p in (self.status(name).get('Peer') or {}).values()}
-
-    def node(self, name):
-        return next((n for n in self.json('nodes', 'list') or [] if n.get('given_name') == name), None)
-
-    def pings(self, a, address, seconds=1):
-        return command(['ping', '-c', '1', '-W', str(seconds), address], ns=self.nodes[a], ok=False).returncode == 0
-
-    def close(self):
-        for ns in self.nodes.values():
-            shutil.rmtree(f'/etc/netns/{ns}', ignore_errors=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
+import coordlab
+from netlab import check, command, peer, test, wait_until
 
 
 @test('two nodes join with a key, see each other and ping')
@@ -143,7 +19,7 @@ def joins(w):
     for i, name in enumerate(('n1', 'n2')):
         w.host(name, 11 + i)
         w.daemon(name)
-        w.up(name, w.reusable)
+        w.join(name, w.reusable)
     wait_until(lambda: 'n2' in w.peers('n1') and 'n1' in w.peers('n2'), 'they see each other', 15)
     wait_until(lambda: w.pings('n1', '100.64.0.2'), 'a ping', 15)
     check(w.node('n1')['online'] and w.node('n2')['online'], 'both are online')
@@ -166,23 +42,17 @@ def paths(w):
 
 @test('MagicDNS answers for peers and extra records')
 def names(w):
-    def ask(name):
-        return command(['dig', '+short', '+time=2', '+tries=1', '@100.100.100.100', name], ns=w.nodes['n1'], ok=False).stdout.strip()
-    tool('dig')
-    wait_until(lambda: ask('n2.tail.lab') == '100.64.0.2', 'n2.tail.lab', 10)
-    check(ask('extra.tail.lab') == '192.0.2.7', 'the extra record')
+    wait_until(lambda: w.dig('n1', 'n2.tail.lab') == '100.64.0.2', 'n2.tail.lab', 10)
+    check(w.dig('n1', 'extra.tail.lab') == '192.0.2.7', 'the extra record')
 
 
 @test('a policy takes effect on running nodes, and hides who has nothing to do with each other')
 def policy(w):
     web = {'acls': [{'action': 'accept', 'src': ['100.64.0.1'], 'dst': ['100.64.0.2:80']}]}
     w.policy(web)
-    server, other = (w.lab.start(w.nodes['n2'], ['python3', '-c', HELLO, port]) for port in ('80', '81'))
-
-    def fetch(a, b, seconds=2):
-        return command(['curl', '-s', '-m', str(seconds), '-o', '/dev/null', f'http://{b}/'], ns=w.nodes[a], ok=False).returncode == 0
-    wait_until(lambda: fetch('n1', '100.64.0.2'), 'port 80 is allowed', 10)
-    check(not fetch('n1', '100.64.0.2:81'), 'port 81 is not')
+    server, other = w.hello('n2', 80), w.hello('n2', 81)
+    wait_until(lambda: w.fetches('n1', '100.64.0.2'), 'port 80 is allowed', 10)
+    check(not w.fetches('n1', '100.64.0.2:81'), 'port 81 is not')
     check(not w.pings('n2', '100.64.0.1'), 'nothing the other way')
     w.policy({'acls': []})
     wait_until(lambda: not w.peers('n1') and not w.peers('n2'), 'nobody sees anybody', 5)
@@ -205,6 +75,7 @@ def bad_policy(w):
 def rename(w):
     w.admin('nodes', 'rename', '-i', '2', 'desk')
     wait_until(lambda: any(p['DNSName'] == 'desk.tail.lab.' for p in w.peers('n1').values()), 'the name', 5)
+    wait_until(lambda: w.dig('n1', 'desk.tail.lab') == '100.64.0.2' and not w.dig('n1', 'n2.tail.lab'), 'MagicDNS', 10)
     w.admin('nodes', 'rename', '-i', '2', 'n2')
 
 
@@ -212,7 +83,7 @@ def rename(w):
 def routes(w):
     w.host('n3', 13)
     w.daemon('n3')
-    w.up('n3', w.reusable)
+    w.join('n3', w.reusable)
     for name in ('n2', 'n3'):
         w.lab.ip(w.nodes[name], 'address', 'add', '10.77.0.1/24', 'dev', 'lo')
         w.ts(name, 'set', '--advertise-routes=10.77.0.0/24')
@@ -278,7 +149,7 @@ def logout(w):
     before = w.node('n4')
     w.ts('n4', 'logout')
     wait_until(lambda: w.node('n4').get('expiry'), 'expired', 5)
-    w.up('n4', w.reusable)
+    w.join('n4', w.reusable)
     after = w.node('n4')
     check(after['id'] == before['id'] and after['ip_addresses'] == before['ip_addresses'], f'{before} {after}')
     wait_until(lambda: w.pings('n1', after['ip_addresses'][0]), 'a ping', 10)
@@ -288,7 +159,7 @@ def logout(w):
 def expire(w):
     w.admin('nodes', 'expire', '-i', str(w.node('n4')['id']))
     wait_until(lambda: w.status('n4')['BackendState'] == 'NeedsLogin', 'needs login', 10)
-    w.up('n4', w.reusable, '--force-reauth')
+    w.join('n4', w.reusable, '--force-reauth')
     wait_until(lambda: w.status('n4')['BackendState'] == 'Running', 'running', 10)
 
 
@@ -296,13 +167,13 @@ def expire(w):
 def one_off(w):
     key = w.key('--user', '1')
     w.ts('n4', 'logout')
-    w.up('n4', key)
+    w.join('n4', key)
     w.server.send_signal(signal.SIGKILL)
     w.server.wait()
     w.serve()
     w.host('n5', 15)
     w.daemon('n5')
-    r = w.ts('n5', 'up', '--login-server=https://ctl.lab', f'--authkey={key}', '--hostname=n5', '--timeout=5s', ok=False)
+    r = w.ts('n5', 'up', f'--login-server={w.url}', f'--authkey={key}', '--hostname=n5', '--timeout=5s', ok=False)
     check(r.returncode != 0, 'let in twice')
     check(w.node('n5') is None, 'a second node')
     wait_until(lambda: all(w.node(n) and w.node(n).get('online') for n in ('n1', 'n2', 'n3', 'n4')), 'all are back', 40)
@@ -310,7 +181,7 @@ def one_off(w):
 
 @test('an ephemeral node is gone at once when it logs out')
 def ephemeral(w):
-    w.up('n5', w.key('--user', '1', '--ephemeral'), '--force-reauth')
+    w.join('n5', w.key('--user', '1', '--ephemeral'), '--force-reauth')
     check(w.node('n5')['online'], 'online')
     w.ts('n5', 'logout')
     wait_until(lambda: w.node('n5') is None, 'gone', 5)
@@ -341,13 +212,4 @@ def audit(w):
 
 
 if __name__ == '__main__':
-    with Lab('co') as lab:
-        world = World(lab)
-        try:
-            status = run_tests(world)
-            if status and os.path.exists(f'{world.dir}/server.log'):
-                sys.stderr.write(open(f'{world.dir}/server.log').read()[-3000:])
-        finally:
-            lab.close()
-            world.close()
-        sys.exit(status)
+    coordlab.main('co', lambda lab: coordlab.Net(lab, ''))
