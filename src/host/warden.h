@@ -34,8 +34,9 @@ struct warden;
 struct warden_cfg {
 	const char *dev;    /* the tunnel's interface */
 	const char *folder; /* of the journals */
-	const char *socket; /* a socket file to be removed at the end; NULL: none */
-	const char *etc;    /* NULL: "/etc" */
+	/* Socket files to be removed at the end, if nobody answers there then; NULL: none. */
+	const char *sockets[2];
+	const char *etc; /* NULL: "/etc" */
 };
 
 /* Forks. What a crash left in the host has been undone when this returns. -errno */

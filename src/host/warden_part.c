@@ -17,6 +17,7 @@
 #include "host/warden_msg.h"
 #include "platform/caps.h"
 #include "platform/channel.h"
+#include "platform/local.h"
 #include "platform/netmon.h"
 #include "platform/udp.h"
 
@@ -270,6 +271,15 @@ static void recover(struct part *p)
 		(void)log_ret(r, "cannot put the host's resolver back");
 }
 
+/* The daemon after us may be there already. */
+static void remove_socket(const char *path)
+{
+	AUTO(fd_close) int fd = -1;
+
+	if (local_connect(path, &fd) == -ECONNREFUSED)
+		(void)unlink(path);
+}
+
 static void put_back(struct part *p)
 {
 	int r;
@@ -279,8 +289,9 @@ static void put_back(struct part *p)
 	r = unroute(p, true);
 	if (r < 0)
 		(void)log_ret(r, "cannot take our routes out of the host");
-	if (p->cfg->socket)
-		(void)unlink(p->cfg->socket);
+	for (size_t i = 0; i < ARRAY_LEN(p->cfg->sockets); i++)
+		if (p->cfg->sockets[i])
+			remove_socket(p->cfg->sockets[i]);
 }
 
 int warden_part(int fd, const struct warden_cfg *cfg)

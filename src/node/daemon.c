@@ -21,6 +21,7 @@
 #define DEFAULT_STATE_DIR "/var/lib/fairlead"
 #define DEFAULT_STATE DEFAULT_STATE_DIR "/fairleadd.state"
 #define DEFAULT_SOCKET "/run/fairlead/fairleadd.sock"
+#define WELL_KNOWN_SOCKET "/var/run/tailscale/tailscaled.sock"
 
 struct options {
 	const char *state, *state_dir, *socket, *tun, *user;
@@ -56,6 +57,7 @@ static void usage(FILE *to)
 	      "                   \"mem:\" keeps nothing and joins as an ephemeral node\n"
 	      "  --statedir DIR   folder of the state file and others\n"
 	      "  --socket PATH    local API, default " DEFAULT_SOCKET "\n"
+	      "                   and, if nobody has it, " WELL_KNOWN_SOCKET "\n"
 	      "  --user NAME      user of the part that speaks with the network, "
 	      "default " RIGHTS_USER "\n"
 	      "                   if there is one; a number will do; \"root\": stays root\n"
@@ -140,6 +142,13 @@ static void on_lost(void *arg)
 	ev_stop(d->ev, 1);
 }
 
+/* Programs look for a daemon where tailscaled is; who says where we are to be is taken at his word.
+ */
+static const char *also_at(const struct options *o)
+{
+	return strcmp(o->socket, DEFAULT_SOCKET) == 0 ? WELL_KNOWN_SOCKET : NULL;
+}
+
 static const char *journals(const struct options *o)
 {
 	return o->state_dir ? o->state_dir : "/run";
@@ -192,7 +201,9 @@ static char *folder_of(const char *state)
 static int run(const struct options *o)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
-	struct warden_cfg warden = { .dev = o->tun, .folder = journals(o), .socket = o->socket };
+	struct warden_cfg warden = { .dev = o->tun,
+		                     .folder = journals(o),
+		                     .sockets = { o->socket, also_at(o) } };
 	AUTO(warden_free) struct warden *w = NULL;
 	int r = file_mkdirs(o->state_dir ? o->state_dir : o->state ? "/" : DEFAULT_STATE_DIR, 0700);
 
@@ -212,6 +223,7 @@ static int run(const struct options *o)
 		.state_dir = o->state_dir,
 		.var_dir = var,
 		.socket = o->socket,
+		.also_socket = also_at(o),
 		.tun_name = o->tun,
 		.port = (uint16_t)o->port,
 		.no_mark = o->no_mark,

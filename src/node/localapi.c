@@ -221,22 +221,33 @@ static int make_folder(const char *socket)
 	return folder && *folder ? file_mkdirs(folder, 0755) : 0;
 }
 
+/* Everybody may connect; what each may do is decided by who it is. */
+static int listen_at(struct node *n, const char *path, struct listener **ret)
+{
+	struct listen_cfg listen = { .accepted = on_accept, .owner = n };
+	int r = make_folder(path);
+
+	return r < 0 ? r : listener_unix(n->ev, path, 0666, &listen, ret);
+}
+
 int localapi_start(struct node *n)
 {
 	struct http_server_cfg cfg = { .ev = n->ev, .request = on_request, .owner = n };
-	struct listen_cfg listen = { .accepted = on_accept, .owner = n };
-	int r = make_folder(n->cfg.socket);
+	int r;
 
+	n->api = http_server_new(&cfg);
+	r = listen_at(n, n->cfg.socket, &n->listener);
 	if (r < 0)
 		return r;
-	n->api = http_server_new(&cfg);
-	/* Everybody may connect; what each may do is decided by who it is. */
-	return listener_unix(n->ev, n->cfg.socket, 0666, &listen, &n->listener);
+	if (n->cfg.also_socket && listen_at(n, n->cfg.also_socket, &n->also) < 0)
+		log_info("%s is another daemon's", n->cfg.also_socket);
+	return 0;
 }
 
 void localapi_stop(struct node *n)
 {
 	listener_free(TAKE(n->listener));
+	listener_free(TAKE(n->also));
 	http_server_free(TAKE(n->api));
 	api_dials_end(n);
 }

@@ -34,11 +34,12 @@ struct warden;
 
 struct node_cfg {
 	struct ev *ev;
-	struct warden *warden;  /* what may change the host; NULL: nothing can, so no tunnel */
-	const char *state_path; /* NULL: nothing is kept, and the node is ephemeral */
-	const char *state_dir;  /* other files; NULL: none */
-	const char *var_dir;    /* of what may be lost, as the map of last time; NULL: none */
-	const char *socket;     /* of the local API */
+	struct warden *warden;   /* what may change the host; NULL: nothing can, so no tunnel */
+	const char *state_path;  /* NULL: nothing is kept, and the node is ephemeral */
+	const char *state_dir;   /* other files; NULL: none */
+	const char *var_dir;     /* of what may be lost, as the map of last time; NULL: none */
+	const char *socket;      /* of the local API */
+	const char *also_socket; /* the same, if nobody has it; NULL: nowhere else */
 	const char *tun_name;
 	uint16_t port;        /* 0: any */
 	const char *extra_ca; /* NULL: the system's roots alone */

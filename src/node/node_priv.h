@@ -42,7 +42,7 @@ struct node {
 
 	struct bus bus;
 	struct http_server *api;
-	struct listener *listener;
+	struct listener *listener, *also;
 	struct link dials; /* connections made for programs of this machine */
 };
 
