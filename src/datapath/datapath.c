@@ -1,6 +1,7 @@
 #include "datapath/datapath.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -239,6 +240,10 @@ static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 	struct udp *u;
 	int r = udp_open(&cfg, &u);
 
+	if (r == -EACCES && port && port < IPPORT_RESERVED)
+		log_error("UDP port %u is for those with CAP_NET_BIND_SERVICE, which was given away at "
+		          "start: lower net.ipv4.ip_unprivileged_port_start, or take a port from %d up",
+		          port, IPPORT_RESERVED);
 	if (r < 0)
 		return r;
 	close_sockets(d);

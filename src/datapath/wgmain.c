@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +52,13 @@ static void reply_drops(struct program *p, struct buf *reply)
 
 static void reply_set(struct program *p, struct span lines, struct buf *reply)
 {
+	AUTO_DONE(buf) struct buf numbered = { .secret = true };
 	struct wg_change change = { 0 };
+
+	if (span_find(lines, '%') < lines.n) {
+		wg_uapi_number_zones(lines, if_nametoindex, &numbered);
+		lines = buf_span(&numbered);
+	}
 	int r = wg_uapi_read_set(lines, &change);
 
 	if (r == 0)

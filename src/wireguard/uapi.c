@@ -104,6 +104,8 @@ static int read_u16(struct span v, uint16_t *ret)
 	return r;
 }
 
+enum { ZONE_MAX = 16 }; /* as IFNAMSIZ */
+
 static int read_key(struct span v, uint8_t ret[static KEY_LEN])
 {
 	return hex_decode(ret, KEY_LEN, v) < 0 ? -EINVAL : 0;
@@ -261,6 +263,30 @@ static int add_peer(struct wg_change *c, struct span value, struct wg_peer_chang
 		return -E2BIG;
 	*ret = wg_change_add_peer(c, &key);
 	return 0;
+}
+
+void wg_uapi_number_zones(struct span lines, unsigned (*index_of)(const char *name),
+                          struct buf *ret)
+{
+	while (lines.n) {
+		size_t at = span_find(lines, '%'), n;
+		char name[ZONE_MAX];
+
+		buf_add(ret, lines.p, at < lines.n ? at + 1 : at);
+		lines = span_from(lines, at < lines.n ? at + 1 : at);
+		n = span_find(lines, ']');
+		if (n == 0 || n >= sizeof(name) || n >= lines.n)
+			continue;
+		memcpy(name, lines.p, n);
+		name[n] = '\0';
+
+		unsigned index = strchr(name, '\n') ? 0 : index_of(name);
+
+		if (!index)
+			continue;
+		buf_fmt(ret, "%u", index);
+		lines = span_from(lines, n);
+	}
 }
 
 int wg_uapi_read_set(struct span lines, struct wg_change *ret)

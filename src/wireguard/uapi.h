@@ -40,7 +40,15 @@ NODISCARD int wg_uapi_cut(struct span in, bool eof, enum wg_uapi_op *ret_op, siz
                           struct span *ret_lines);
 
 /*
- * The lines of a set. Always end *ret with wg_change_done, also after an error.
+ * wg(8) sends zones by name ("endpoint=[fe80::1%eth0]:51820"), and only the system
+ * knows their numbers: a copy of the lines with numbers instead. What index_of
+ * does not know (0) stays as it is, and will be refused.
+ */
+void wg_uapi_number_zones(struct span lines, unsigned (*index_of)(const char *name),
+                          struct buf *ret);
+
+/*
+ * The lines of a set, zones by number. Always end *ret with wg_change_done, also after an error.
  *   -EPROTO		a line without '='
  *   -EINVAL		an unknown key or a bad value
  */

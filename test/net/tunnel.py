@@ -5,7 +5,7 @@
            |                                        |
    wire 192.168.77.1, fd00:77::1  ------  192.168.77.2, fd00:77::2
 """
-import hashlib, os, re, socket, struct, subprocess, sys, tempfile, threading, time
+import base64, hashlib, os, re, socket, struct, subprocess, sys, tempfile, threading, time
 from netlab import *
 
 OURS = os.path.abspath(os.path.join(BUILD, 'src/main/fairlead-wg'))
@@ -28,6 +28,10 @@ def uapi(ifname, text):
     while chunk := s.recv(65536):
         out += chunk
     return out.decode()
+
+
+def hexed(key):
+    return base64.b64decode(key).hex()
 
 
 def drops(ifname):
@@ -315,7 +319,6 @@ def _():
 
 def initiation(public):
     """A message 1 with a right first MAC and nothing else right."""
-    import base64
     key = hashlib.blake2s(b'mac1----' + base64.b64decode(public)).digest()
     body = struct.pack('<I', 1) + os.urandom(112)
     return body + hashlib.blake2s(body, key=key, digest_size=16).digest() + bytes(16)
@@ -447,6 +450,35 @@ def _():
             lab.ip(t.left.ns, 'address', 'del', f'{asked[family]}/{mask}', 'dev', 'wire')
             check(t.left.ping(count=2), f'without {shown}')
             check(shown not in t.right.shown('endpoints'), t.right.shown('endpoints'))
+
+
+@test('an endpoint of the link alone works, its zone given by name')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, right=OURS)
+        shown = [lambda side=side: lab.ip(side.ns, '-6', 'address', 'show', 'dev', 'wire').stdout for side in (t.left, t.right)]
+        wait_until(lambda: all('fe80' in f() and 'tentative' not in f() for f in shown), 'addresses of the link')
+        address = re.search(r'fe80::[0-9a-f:]+', shown[1]()).group(0)
+        inside = lambda *args: command(['wg', *args], ns=t.left.ns).stdout  # where the name means something
+        inside('set', t.left.ifname, 'peer', t.right.public, 'endpoint', f'[{address}%wire]:{PORT}')
+        check(f'[{address}%wire]:{PORT}' in inside('show', t.left.ifname, 'endpoints'), inside('show', t.left.ifname))
+        check(t.left.ping(), 'a ping over it')
+        check(f'[{address}%wire]:{PORT}' in inside('show', t.left.ifname, 'endpoints'), 'it moved')
+        check('fe80' in t.right.shown('endpoints'), t.right.shown('endpoints'))
+        text = f'set=1\npublic_key={hexed(t.right.public)}\nendpoint=[{address}%nowhere]:9\n\n'
+        check('errno=-22' in uapi(t.left.ifname, text), 'a zone that is not there')
+
+
+@test('a port below 1024 is refused with a word in the log, unless the system gives it to everybody')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check('errno=-13' in uapi(t.left.ifname, 'set=1\nlisten_port=500\n\n'), 'not refused')
+        check('CAP_NET_BIND_SERVICE' in open(os.path.join(lab.folder, f'{t.left.ifname}.log')).read(), 'nothing in the log')
+        check(t.left.ping(), 'with the port from before')
+        command(['sysctl', '-q', 'net.ipv4.ip_unprivileged_port_start=500'], ns=t.left.ns)
+        t.left.set('listen-port', '500')
+        check(t.left.ping(), 'with the low port')
 
 
 @test('without any segmentation the tunnel still carries everything')

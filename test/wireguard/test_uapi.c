@@ -192,6 +192,36 @@ static void our_errors_reach_wg_as_negative_numbers_it_knows(void)
 	buf_done(&out);
 }
 
+static unsigned index_of(const char *name)
+{
+	return strcmp(name, "eth0") == 0 ? 7 : 0;
+}
+
+static void zones_by_name_become_numbers_and_nothing_else_changes(void)
+{
+	static const char *const lines[][2] = {
+		{ "endpoint=[fe80::1%eth0]:5\n", "endpoint=[fe80::1%7]:5\n" },
+		{ "a=[fe80::1%eth0]:5\nb=[fe80::2%eth0]:6\n", "a=[fe80::1%7]:5\nb=[fe80::2%7]:6\n" },
+		{ "endpoint=[fe80::1%3]:5\n", "endpoint=[fe80::1%3]:5\n" },
+		{ "endpoint=[fe80::1%eth1]:5\n", "endpoint=[fe80::1%eth1]:5\n" },
+		{ "endpoint=[fe80::1%a-name-that-is-too-long]:5\n",
+		  "endpoint=[fe80::1%a-name-that-is-too-long]:5\n" },
+		{ "%", "%" },
+		{ "%]", "%]" },
+		{ "%eth0", "%eth0" },
+		{ "%\n%eth0]", "%\n%7]" },
+		{ "", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct buf out = { 0 };
+
+		wg_uapi_number_zones(span_str(lines[i][0]), index_of, &out);
+		CHECK_STR(buf_text(&out), lines[i][1]);
+		buf_done(&out);
+	}
+}
+
 static void drops_have_a_line_each(void)
 {
 	uint64_t counts[WG_DROP_MAX] = { [WG_DROP_REPLAY] = 7 };
@@ -227,6 +257,7 @@ int main(void)
 	RUN(an_unset_device_says_nothing_but_success);
 	RUN(a_reply_without_errno_is_a_broken_one);
 	RUN(our_errors_reach_wg_as_negative_numbers_it_knows);
+	RUN(zones_by_name_become_numbers_and_nothing_else_changes);
 	RUN(drops_have_a_line_each);
 	RUN(every_truncation_of_a_set_is_taken_or_refused_in_order);
 	return check_done();
