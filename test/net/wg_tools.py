@@ -256,6 +256,33 @@ def compare_quick(folder):
         same(f"{down[-1]} takes down what {up[-1]} brought up", before, result[3])
 
 
+RESOLVCONF = """#!/bin/sh
+echo "resolvconf $*" >> {log}
+case $1 in -a) cat >> {log} ;; esac
+"""
+
+
+def compare_dns(folder):
+    """What resolvconf is told, by one that only writes it down."""
+    log, tools = os.path.join(folder, "told"), os.path.join(folder, "bin")
+    os.mkdir(tools)
+    os.chmod(file_in(tools, "resolvconf", RESOLVCONF.format(log=log)), 0o755)
+    env = {"WG_QUICK_USERSPACE_IMPLEMENTATION": WIREGUARD_GO}
+    # Ours looks into the folders of the system alone: there it lies, for who runs inside.
+    inside = ["unshare", "-m", "sh", "-c", f'mount --bind {tools} /usr/local/sbin && exec "$@"', "sh"]
+    for dns in ("10.0.0.53, fd00::53", "10.0.0.53, example.com,corp.example", "10.0.0.53\nDNS = 10.0.0.54, example.com"):
+        told = []
+        path = file_in(folder, DEV + ".conf", QUICK_CONF % ((f"DNS = {dns}",) + ("/dev/null",) * 4 + ("10.99.0.0/16",)))
+        for who in (QUICK, OURS):
+            if os.path.exists(log):
+                os.unlink(log)
+            up, down = run(inside + who + ["up", path], env=env), run(inside + who + ["down", path], env=env)
+            ended()
+            told.append((up[0], down[0], open(log).read() if os.path.exists(log) else str(up) + str(down)))
+        verdict(f"resolvconf is told of DNS = {dns!r}", "nameserver 10.0.0.53" in told[1][2], told[1][2])
+        same(f"resolvconf is told the same: DNS = {dns!r}", *told)
+
+
 def check_undo(folder):
     env = {"WG_QUICK_USERSPACE_IMPLEMENTATION": WIREGUARD_GO}
     before = snapshot()
@@ -342,6 +369,7 @@ def main():
             device = None
             ended()
             compare_quick(folder)
+            compare_dns(folder)
             check_undo(folder)
             compare_save(folder)
             check_own_program(folder)
