@@ -116,12 +116,7 @@ static int one_user(struct op *o, uint64_t *ret)
 			found++;
 		}
 	vec_done(&all);
-	if (!found)
-		return refuse(o, ERR_UNKNOWN, "user not found");
-	return found == 1 ? 0
-	                  : refuse(o, ERR_EXISTS,
-	                           "unable to determine user to use, query returned multiple "
-	                           "users, use ID");
+	return found == 1 ? 0 : refuse(o, ERR_EXISTS, "multiple users match query, specify an ID");
 }
 
 static int users_rename(struct op *o)
@@ -211,6 +206,9 @@ static int keys_list(struct op *o)
 
 static int keys_expire(struct op *o)
 {
+	if (!arg_id(o, "id"))
+		return refuse(o, ERR_MALFORMED, "missing --id parameter: missing parameters");
+
 	int r = state_auth_key_expire(o->st, arg_id(o, "id"), o->now, o->actor);
 
 	if (r >= 0)
@@ -220,6 +218,9 @@ static int keys_expire(struct op *o)
 
 static int keys_delete(struct op *o)
 {
+	if (!arg_id(o, "id"))
+		return refuse(o, ERR_MALFORMED, "missing --id parameter: missing parameters");
+
 	int r = state_auth_key_delete(o->st, arg_id(o, "id"), o->now, o->actor);
 
 	if (r >= 0)
@@ -263,6 +264,12 @@ static int one_api_key(struct op *o, uint64_t *ret)
 	char text[64];
 	const struct api_key *k;
 
+	if (!prefix.n && !arg_id(o, "id"))
+		return refuse(o, ERR_MALFORMED,
+		              "either --id or --prefix must be provided: missing parameters");
+	if (prefix.n && arg_id(o, "id"))
+		return refuse(o, ERR_MALFORMED,
+		              "only one of --id or --prefix can be provided: missing parameters");
 	if (span_starts(prefix, "hskey-api-"))
 		prefix = span_first(span_from(prefix, 10), SECRET_PREFIX_LEN);
 	(void)snprintf(text, sizeof(text), "%.*s", SPAN_FMT(span_first(prefix, 60)));
@@ -314,8 +321,23 @@ static int nodes_list(struct op *o)
 	state_nodes(o->st, &all);
 	js_wr_open(&o->w, JS_ARRAY);
 	vec_each(const struct node **, n, &all)
-		if (owned_by(o, *n, arg_text(o, "user")) && (!id || (*n)->id == id) &&
-		    (!arg_true(o, "with_routes") || (*n)->advertised.n || (*n)->approved.n))
+		if (owned_by(o, *n, arg_text(o, "user")) && (!id || (*n)->id == id))
+			admin_put_node(&o->w, o->st, *n);
+	js_wr_close(&o->w, JS_ARRAY);
+	vec_done(&all);
+	return 0;
+}
+
+/* Of those that have any. */
+static int nodes_routes(struct op *o)
+{
+	struct node_list all = { 0 };
+	uint64_t id = arg_id(o, "id");
+
+	state_nodes(o->st, &all);
+	js_wr_open(&o->w, JS_ARRAY);
+	vec_each(const struct node **, n, &all)
+		if ((!id || (*n)->id == id) && ((*n)->advertised.n || (*n)->approved.n))
 			admin_put_node(&o->w, o->st, *n);
 	js_wr_close(&o->w, JS_ARRAY);
 	vec_done(&all);
@@ -379,7 +401,9 @@ static int nodes_delete(struct op *o)
 
 	if (r >= 0) {
 		streams_end(o->co->streams, id);
-		put_empty(o);
+		js_wr_open(&o->w, JS_OBJECT);
+		js_wr_kv_str(&o->w, "Result", "Node deleted");
+		js_wr_close(&o->w, JS_OBJECT);
 	}
 	return r == ERR_UNKNOWN ? refuse(o, r, "node not found") : r;
 }
@@ -456,6 +480,49 @@ static int nodes_backfill(struct op *o)
 	js_wr_close(&o->w, JS_OBJECT);
 	texts_done(&lines);
 	return r;
+}
+
+static void put_planted(struct op *o, const struct login_info *info, const struct user *u)
+{
+	char key[KEY_TEXT_MAX];
+
+	js_wr_open(&o->w, JS_OBJECT);
+	js_wr_kv_str(&o->w, "machine_key", machine_pub_text(&info->machine, key));
+	js_wr_kv_str(&o->w, "node_key", node_pub_text(&info->key, key));
+	js_wr_kv_span(&o->w, "name", arg_text(o, "name"));
+	js_wr_key(&o->w, "user");
+	admin_put_user(&o->w, u);
+	if (js_first(js_get(o->args, "routes"))) {
+		js_wr_key(&o->w, "available_routes");
+		js_wr_tree(&o->w, js_get(o->args, "routes"));
+	}
+	js_wr_close(&o->w, JS_OBJECT);
+}
+
+/* A login that `auth register` can let in, without a device. */
+static int debug_create_node(struct op *o)
+{
+	const struct user *u = state_user_by_name(o->st, arg_text(o, "user"));
+	AUTO_DONE(buf) struct buf hostinfo = { 0 };
+	struct js_wr w = js_wr_of(&hostinfo);
+	struct login_info info;
+	int r;
+
+	if (!u)
+		return refuse(o, ERR_UNKNOWN, "user not found");
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "OS", "TestOS");
+	js_wr_kv_span(&w, "Hostname", arg_text(o, "name"));
+	if (js_get(o->args, "routes")) {
+		js_wr_key(&w, "RoutableIPs");
+		js_wr_tree(&w, js_get(o->args, "routes"));
+	}
+	js_wr_close(&w, JS_OBJECT);
+	r = logins_plant(o->co->logins, arg_text(o, "key"), buf_span(&hostinfo));
+	if (r >= 0 && logins_find(o->co->logins, arg_text(o, "key"), &info))
+		put_planted(o, &info, u);
+	return r < 0 ? refuse(o, r, "parsing machine key: not an id of a pending login, or taken")
+	             : 0;
 }
 
 static int auth_approve(struct op *o)
@@ -597,6 +664,7 @@ static const struct {
 	{ "apikeys.expire", apikeys_expire },
 	{ "apikeys.delete", apikeys_delete },
 	{ "nodes.list", nodes_list },
+	{ "nodes.routes", nodes_routes },
 	{ "nodes.register", nodes_register },
 	{ "nodes.expire", nodes_expire },
 	{ "nodes.rename", nodes_rename },
@@ -606,6 +674,7 @@ static const struct {
 	{ "nodes.approve", nodes_approve },
 	{ "nodes.attribute", nodes_attribute },
 	{ "nodes.backfillips", nodes_backfill },
+	{ "debug.create-node", debug_create_node },
 	{ "auth.approve", auth_approve },
 	{ "auth.reject", auth_reject },
 	{ "policy.get", policy_get },

@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "coordinator/backup.h"
 #include "coordinator/cmd_priv.h"
 #include "coordinator/coord.h"
 #include "coordinator/fence.h"
@@ -17,7 +16,6 @@
 #include "crypto/init.h"
 #include "crypto/keys.h"
 #include "platform/handover.h"
-#include "platform/http_client.h"
 #include "platform/sdnotify.h"
 
 /* ---- the configuration ---- */
@@ -53,7 +51,7 @@ int cmd_load_config(const char *path, struct config *cfg)
 	struct fault why = { 0 };
 	int r = 0;
 
-	path = find_config(path);
+	path = find_config(path ? path : getenv("HEADSCALE_CONFIG"));
 	cfg->path = path;
 	if (path) {
 		r = file_read(path, CONFIG_FILE_MAX, &text);
@@ -78,6 +76,24 @@ static void name_leftovers(const struct config *cfg)
 		log_warn("%s: unknown key: %s", cfg->path, cfg->unknown.v[i]);
 	for (size_t i = 0; i < cfg->unused.n; i++)
 		log_info("%s: not used: %s", cfg->path, cfg->unused.v[i]);
+}
+
+/* "-c FILE", "--config FILE", "--config=FILE" */
+const char *cmd_flag_value(int argc, char **argv, char letter, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (int i = 0; i < argc; i++) {
+		const char *a = argv[i];
+		bool is_short = a[0] == '-' && a[1] == letter && !a[2];
+		bool is_long = strncmp(a, "--", 2) == 0 && strncmp(a + 2, name, n) == 0;
+
+		if (is_long && a[2 + n] == '=')
+			return a + 3 + n;
+		if ((is_short || (is_long && !a[2 + n])) && i + 1 < argc)
+			return argv[i + 1];
+	}
+	return NULL;
 }
 
 /* ---- commands that run here ---- */
@@ -190,12 +206,24 @@ int cmd_configtest(struct config *cfg, int argc, char **argv)
 	return cfg->unknown.n ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* -o json and the like, for commands that read no other flags. */
+static enum cmd_output output_flag(int argc, char **argv)
+{
+	const char *name = cmd_flag_value(argc, argv, 'o', "output");
+	enum cmd_output output = OUTPUT_TEXT;
+
+	if (name)
+		(void)!cmd_output_parse(name, &output);
+	return output;
+}
+
 int cmd_version(struct config *cfg, int argc, char **argv)
 {
+	enum cmd_output output = output_flag(argc, argv);
+
 	(void)cfg;
-	(void)argc;
-	(void)argv;
-	printf("%s\n", FAIRLEAD_VERSION);
+	cmd_print_object(output, "version", FAIRLEAD_VERSION,
+	                 "fairlead-coordinator version " FAIRLEAD_VERSION);
 	return EXIT_SUCCESS;
 }
 
@@ -210,16 +238,10 @@ int cmd_generate(struct config *cfg, int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	machine_priv_new(&key);
-	printf("%s\n", machine_priv_text(&key, text));
+	(void)machine_priv_text(&key, text);
+	cmd_print_object(output_flag(argc, argv), "private_key", text, text);
 	explicit_bzero(text, sizeof(text));
 	return EXIT_SUCCESS;
-}
-
-/* "policy check ...", "policy compile ...": argv is what stands behind the command's name. */
-int cmd_policy(struct config *cfg, int argc, char **argv)
-{
-	(void)cfg;
-	return policy_cmd_main(argc + 2, argv - 2);
 }
 
 /* import headscale --config FILE [--dry-run] */
@@ -244,134 +266,6 @@ int cmd_import(struct config *cfg, int argc, char **argv)
 		printf("  left out: %s\n", report.notes.v[i]);
 	import_report_done(&report);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* ---- commands that ask the server ---- */
-
-struct asking {
-	const struct cmd *cmd;
-	enum cmd_output output;
-	struct ev *ev;
-	int status;
-};
-
-static void print_answer(struct asking *a, const struct fetched *found)
-{
-	__attribute__((cleanup(arena_done))) struct arena arena = { 0 };
-	struct js *answer = NULL;
-
-	if (js_parse(&arena, found->body, false, &answer, NULL) < 0) {
-		cmd_print_error(a->output, "the server's answer makes no sense");
-		return;
-	}
-	if (found->status != 200) {
-		struct span text = js_text(js_get(answer, "error"));
-		AUTO_FREE char *message = span_dup(text);
-
-		cmd_print_error(a->output, message);
-		return;
-	}
-	cmd_print(a->cmd, a->output, answer);
-	a->status = EXIT_SUCCESS;
-}
-
-static void on_answer(void *owner, int r, const struct fetched *found)
-{
-	struct asking *a = owner;
-
-	if (r < 0) {
-		AUTO_FREE char *message = str_fmt("cannot reach the server over its socket: %s",
-		                                  err_text(r));
-
-		cmd_print_error(a->output, message);
-	} else {
-		print_answer(a, found);
-	}
-	ev_stop(a->ev, 0);
-}
-
-static int ask(const struct config *cfg, const struct cmd *c, enum cmd_output output,
-               struct span args)
-{
-	AUTO(ev_free) struct ev *ev = ev_new();
-	struct asking a = { c, output, ev, EXIT_FAILURE };
-	struct http_client client = { .ev = ev };
-	AUTO_FREE char *url = str_fmt("http://local/admin/%s", c->op);
-	struct fetch_cfg fetch = {
-		.method = "POST",
-		.url = url,
-		.unix_path = cfg->unix_socket,
-		.type = "application/json",
-		.body = args,
-		.body_max = 256 << 20,
-	};
-
-	if (!ev)
-		return EXIT_FAILURE;
-	if (http_fetch(&client, &fetch, on_answer, &a))
-		(void)ev_run(ev);
-	return a.status;
-}
-
-/* ---- copies of the database ---- */
-
-struct copying {
-	struct ev *ev;
-	const char *path;
-	int status;
-};
-
-static void on_copy(void *owner, int r, const struct fetched *found)
-{
-	struct copying *c = owner;
-
-	if (r < 0) {
-		fprintf(stderr, "Error: cannot reach the server over its socket: %s\n",
-		        err_text(r));
-	} else if (found->status != 200) {
-		fprintf(stderr, "Error: the server says: %.*s\n", SPAN_FMT(found->body));
-	} else if ((r = file_write_atomic(c->path, found->body, 0600)) < 0) {
-		fprintf(stderr, "Error: %s: %s\n", c->path, err_text(r));
-	} else {
-		printf("Database copied\n");
-		c->status = EXIT_SUCCESS;
-	}
-	ev_stop(c->ev, 0);
-}
-
-/* backup FILE */
-int cmd_backup(struct config *cfg, int argc, char **argv)
-{
-	AUTO(ev_free) struct ev *ev = ev_new();
-	struct copying c = { ev, argc > 0 ? argv[0] : NULL, EXIT_FAILURE };
-	struct http_client client = { .ev = ev };
-	struct fetch_cfg fetch = {
-		.method = "POST",
-		.url = "http://local/admin/backup",
-		.unix_path = cfg->unix_socket,
-		.body_max = 1 << 30,
-	};
-
-	if (!c.path || !ev) {
-		fprintf(stderr, "Error: backup FILE\n");
-		return EXIT_FAILURE;
-	}
-	if (http_fetch(&client, &fetch, on_copy, &c))
-		(void)ev_run(ev);
-	return c.status;
-}
-
-/* restore FILE */
-int cmd_restore(struct config *cfg, int argc, char **argv)
-{
-	if (argc < 1) {
-		fprintf(stderr, "Error: restore FILE\n");
-		return EXIT_FAILURE;
-	}
-	if (backup_restore(cfg, argv[0]) < 0)
-		return EXIT_FAILURE;
-	printf("Database restored; what was there is %s.before-restore\n", cfg->db_path);
-	return EXIT_SUCCESS;
 }
 
 /* ---- flags ---- */
@@ -471,16 +365,23 @@ static const struct cmd_flag *flag_named(const struct cmd *c, struct span name)
 	return NULL;
 }
 
-static int set_output(struct parsing *p, const char *value)
+int cmd_output_parse(const char *name, enum cmd_output *ret)
 {
 	static const char *const names[] = { "", "json", "json-line", "yaml" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(names[i], value) == 0) {
-			p->global.output = (enum cmd_output)i;
+		if (strcmp(names[i], name) == 0) {
+			*ret = (enum cmd_output)i;
 			return 0;
 		}
-	return fail(p, "unknown output format", value);
+	return ERR_UNKNOWN;
+}
+
+static int set_output(struct parsing *p, const char *value)
+{
+	return cmd_output_parse(value, &p->global.output) < 0
+	               ? fail(p, "unknown output format", value)
+	               : 0;
 }
 
 /* -c, -o and --force may stand anywhere. 1: it was one of them. */
@@ -577,10 +478,9 @@ static const struct cmd *find_cmd(const char *const *word, size_t n, size_t *ret
 }
 
 /* The command's words come first among those that are no flags or values of global flags. */
-static const struct cmd *choose(int argc, char **argv)
+static size_t words_of(int argc, char **argv, const char *word[static 2])
 {
-	const char *word[2] = { 0 };
-	size_t n = 0, used;
+	size_t n = 0;
 
 	for (int i = 1; i < argc && n < 2; i++) {
 		bool global = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 ||
@@ -591,7 +491,31 @@ static const struct cmd *choose(int argc, char **argv)
 		else
 			i += global;
 	}
-	return find_cmd(word, n, &used);
+	return n;
+}
+
+static const char *group_named(const char *word)
+{
+	for (const struct cmd *c = cmd_table; c->name; c++)
+		if (c->group && is_named(word, c->group, c->group_aliases))
+			return c->group;
+	return NULL;
+}
+
+/* "required flag(s) "a", "b" not set", as cobra says it. */
+static int check_required(struct parsing *p)
+{
+	AUTO_DONE(buf) struct buf names = { 0 };
+
+	for (const struct cmd_flag *f = p->cmd->flags; f->name; f++)
+		if (f->required && !(p->given & UINT64_C(1) << (f - p->cmd->flags)))
+			buf_fmt(&names, "%s\"%s\"", names.n ? ", " : "", f->name);
+	if (!names.n)
+		return 0;
+	(void)snprintf(p->message, sizeof(p->message), "required flag(s) %s not set",
+	               buf_text(&names));
+	p->error = p->message;
+	return ERR_MALFORMED;
 }
 
 static int parse_all(struct parsing *p, int argc, char **argv)
@@ -610,8 +534,13 @@ static int parse_all(struct parsing *p, int argc, char **argv)
 			if (r < 0)
 				return r;
 		}
-	if (p->cmd->positional && p->words <= own)
-		return fail(p, "missing argument", p->cmd->positional);
+	r = check_required(p);
+	if (r < 0)
+		return r;
+	if (p->cmd->positional && p->words <= own) {
+		p->error = "missing parameters";
+		return ERR_MALFORMED;
+	}
 	if (p->cmd->positional) {
 		struct js_wr w = js_wr_of(&p->json);
 
@@ -633,12 +562,9 @@ static int run_here(const struct cmd *c, struct config *cfg, int argc, char **ar
 	return c->run(cfg, argc - at - 1, argv + at + 1);
 }
 
-static const char *config_flag(int argc, char **argv)
+const char *cmd_config_flag(int argc, char **argv)
 {
-	for (int i = 1; i + 1 < argc; i++)
-		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0)
-			return argv[i + 1];
-	return NULL;
+	return cmd_flag_value(argc, argv, 'c', "config");
 }
 
 static int run_cmd(const struct cmd *c, int argc, char **argv)
@@ -647,6 +573,15 @@ static int run_cmd(const struct cmd *c, int argc, char **argv)
 	struct config cfg;
 	int status = EXIT_FAILURE;
 
+	if (c->group && strcmp(c->group, "policy") == 0) {
+		const char *file = cmd_flag_value(argc, argv, 'f', "file");
+
+		if (cmd_policy_wants_database(argc, argv))
+			return cmd_policy_in_database(cmd_config_flag(argc, argv), c->name, argc,
+			                              argv);
+		if (file && strcmp(c->name, "check") == 0)
+			return cmd_policy_live(cmd_config_flag(argc, argv), file);
+	}
 	if (!c->run && parse_all(&p, argc, argv) < 0) {
 		cmd_print_error(p.global.output, p.error);
 		buf_done(&p.json);
@@ -655,27 +590,40 @@ static int run_cmd(const struct cmd *c, int argc, char **argv)
 	if (c->no_config)
 		return run_here(c, NULL, argc, argv);
 	config_init(&cfg);
-	if (cmd_load_config(config_flag(argc, argv), &cfg) >= 0)
+	if (cmd_load_config(cmd_config_flag(argc, argv), &cfg) >= 0)
 		status = c->run ? run_here(c, &cfg, argc, argv)
-		                : ask(&cfg, c, p.global.output, buf_span(&p.json));
+		                : cmd_ask(&cfg, c, &p.global, buf_span(&p.json));
 	config_done(&cfg);
 	buf_done(&p.json);
 	return status;
 }
 
+static int no_such_command(const char *program, const char *word)
+{
+	const char *group = word ? group_named(word) : NULL;
+	AUTO_FREE char *message = NULL;
+
+	if (!word || group) {
+		cmd_usage(program, group);
+		return EXIT_SUCCESS;
+	}
+	message = str_fmt("unknown command \"%s\" for \"%s\"", word, program);
+	cmd_print_error(OUTPUT_TEXT, message);
+	return EXIT_FAILURE;
+}
+
 int coordinator_main(int argc, char **argv)
 {
-	const struct cmd *c = choose(argc, argv);
+	const char *slash = strrchr(argv[0], '/'), *word[2] = { 0 };
+	const char *program = slash ? slash + 1 : argv[0];
+	size_t used, n = words_of(argc, argv, word);
+	const struct cmd *c = find_cmd(word, n, &used);
 
 	crypto_start();
-	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0) {
-		cmd_usage("fairlead-coordinator");
-		return argc < 2 ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (has_option(argc, argv, "--help") || has_option(argc, argv, "-h") ||
+	    (n && strcmp(word[0], "help") == 0)) {
+		cmd_usage(program, c ? c->group : n ? group_named(word[0]) : NULL);
+		return EXIT_SUCCESS;
 	}
-	if (!c) {
-		cmd_print_error(OUTPUT_TEXT, "unknown command; see --help");
-		return EXIT_FAILURE;
-	}
-	return run_cmd(c, argc, argv);
+	return c ? run_cmd(c, argc, argv) : no_such_command(program, word[0]);
 }

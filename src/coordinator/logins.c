@@ -191,6 +191,23 @@ static struct login *login_new(struct logins *l, const struct node_claim *claim)
 	return g;
 }
 
+int logins_plant(struct logins *l, struct span auth_id, struct span hostinfo)
+{
+	struct node_claim claim = { .capver = CAPVER_MIN, .hostinfo = hostinfo };
+	struct login *g;
+
+	if (!auth_id_valid(auth_id))
+		return ERR_MALFORMED;
+	if (find(l, auth_id))
+		return ERR_EXISTS;
+	rand_fill(&l->co->rand, claim.machine.b, KEY_LEN);
+	rand_fill(&l->co->rand, claim.key.b, KEY_LEN);
+	g = login_new(l, &claim);
+	memcpy(g->id, auth_id.p, auth_id.n);
+	g->id[auth_id.n] = 0;
+	return 0;
+}
+
 static void on_waiter_gone(struct http_req *req, void *arg)
 {
 	struct waiter *w = arg;

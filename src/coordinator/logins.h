@@ -31,6 +31,11 @@ bool logins_find(struct logins *l, struct span auth_id, struct login_info *ret);
 NODISCARD int logins_approve(struct logins *l, struct span auth_id, uint64_t user_id,
                              enum register_method method, wall expiry, const char *actor,
                              const struct node **ret, struct fault *reterr);
+/*
+ * For tests of what stands in front of us: a login with fresh keys under an id of
+ * the caller's, as if a device waited. ERR_MALFORMED: no such ids; ERR_EXISTS
+ */
+NODISCARD int logins_plant(struct logins *l, struct span auth_id, struct span hostinfo);
 /* Whoever waits is told, and starts over with a new URL. ERR_UNKNOWN */
 NODISCARD int logins_reject(struct logins *l, struct span auth_id);
 size_t logins_count(const struct logins *l);
