@@ -232,6 +232,7 @@ static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 	struct udp_cfg cfg = {
 		.port = port,
 		.fwmark = mark,
+		.tail = d->no_udp_tail ? UDP_TAIL_NEVER : UDP_TAIL_AUTO,
 		.no_gso = d->no_udp_gso,
 		.no_gro = d->no_udp_gro,
 		.grow = d->grow,
@@ -241,8 +242,10 @@ static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 	int r = udp_open(&cfg, &u);
 
 	if (r == -EACCES && port && port < IPPORT_RESERVED)
-		log_error("UDP port %u is for those with CAP_NET_BIND_SERVICE, which was given away at "
-		          "start: lower net.ipv4.ip_unprivileged_port_start, or take a port from %d up",
+		log_error("UDP port %u is for those with CAP_NET_BIND_SERVICE, which was given "
+		          "away at "
+		          "start: lower net.ipv4.ip_unprivileged_port_start, or take a port from "
+		          "%d up",
 		          port, IPPORT_RESERVED);
 	if (r < 0)
 		return r;
@@ -352,6 +355,7 @@ int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
 		                .hooks = cfg->hooks,
 		                .no_udp_gso = cfg->no_udp_gso,
 		                .no_udp_gro = cfg->no_udp_gro,
+		                .no_udp_tail = cfg->no_udp_tail,
 		                .grow = cfg->grow,
 		                .grow_arg = cfg->grow_arg,
 		                .no_tun_join = cfg->no_tun_join };

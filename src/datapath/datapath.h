@@ -64,6 +64,7 @@ struct datapath_cfg {
 	struct wg_device *dev; /* taken */
 	struct datapath_hooks hooks;
 	bool no_udp_gso, no_udp_gro, no_tun_join; /* for kernels where they are broken */
+	bool no_udp_tail;                         /* UDP_TAIL_NEVER */
 	void (*grow)(void *arg, int fd);          /* as in struct udp_cfg; may be NULL */
 	void *grow_arg;
 };

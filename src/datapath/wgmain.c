@@ -245,6 +245,7 @@ static void read_disabled(struct datapath_cfg *cfg)
 	while (rest.p && span_cut(&rest, ',', &word)) {
 		cfg->no_udp_gso |= span_is(word, "udp-gso");
 		cfg->no_udp_gro |= span_is(word, "udp-gro");
+		cfg->no_udp_tail |= span_is(word, "udp-tail");
 		cfg->no_tun_join |= span_is(word, "tun-gro");
 	}
 }

@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 
 #include "base/mem.h"
 #include "platform/sockaddr.h"
@@ -40,7 +42,9 @@ struct udp {
 	unsigned slots; /* to ask for next time */
 	uint8_t *slab;  /* UDP_RECV_SLOTS * UDP_SLOT, touched as needed */
 	struct mmsghdr msgs[UDP_SEND_MAX];
-	struct iovec iov[UDP_SEND_MAX];
+	struct iovec iov[UDP_SEND_MAX][2]; /* bytes; a tail */
+	bool tail;
+	uint8_t tail_byte;
 	union sockaddr_any name[UDP_SEND_MAX];
 	_Alignas(struct cmsghdr) uint8_t control[UDP_SEND_MAX][CONTROL];
 };
@@ -189,6 +193,24 @@ static int open_both(struct udp *u, const struct udp_cfg *cfg)
 	return 0;
 }
 
+bool udp_release_needs_tail(const char *release)
+{
+	unsigned major, minor, patch = 0;
+
+	if (sscanf(release, "%u.%u.%u", &major, &minor, &patch) < 2 || major != 7)
+		return false;
+	return minor == 0 || (minor == 1 && patch < 5);
+}
+
+static bool choose_tail(enum udp_tail tail)
+{
+	struct utsname u;
+
+	if (tail == UDP_TAIL_AUTO)
+		return uname(&u) == 0 && udp_release_needs_tail(u.release);
+	return tail == UDP_TAIL_ALWAYS;
+}
+
 int udp_open(const struct udp_cfg *cfg, struct udp **ret)
 {
 	struct udp *u = mem_new(struct udp);
@@ -196,6 +218,8 @@ int udp_open(const struct udp_cfg *cfg, struct udp **ret)
 
 	u->half[UDP_V4].fd = u->half[UDP_V6].fd = -1;
 	u->no_gro = cfg->no_gro;
+	u->tail = choose_tail(cfg->tail);
+	u->tail_byte = 7;
 	u->grow = cfg->grow;
 	u->grow_arg = cfg->grow_arg;
 	u->slots = UDP_RECV_SLOTS;
@@ -307,11 +331,11 @@ static void read_control(struct msghdr *m, struct udp_frame *f)
 static void prepare_recv(struct udp *u, unsigned slots)
 {
 	for (unsigned i = 0; i < slots; i++) {
-		u->iov[i] = (struct iovec){ u->slab + (size_t)i * UDP_SLOT, UDP_SLOT };
+		u->iov[i][0] = (struct iovec){ u->slab + (size_t)i * UDP_SLOT, UDP_SLOT };
 		u->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &u->name[i],
 			.msg_namelen = sizeof(u->name[i]),
-			.msg_iov = &u->iov[i],
+			.msg_iov = u->iov[i],
 			.msg_iovlen = 1,
 			.msg_control = u->control[i],
 			.msg_controllen = CONTROL,
@@ -342,7 +366,7 @@ int udp_recv(struct udp *u, enum udp_family family, struct udp_frame *ret)
 		struct msghdr *m = &u->msgs[i].msg_hdr;
 		struct udp_frame *f = &ret[i];
 
-		*f = (struct udp_frame){ .p = u->iov[i].iov_base,
+		*f = (struct udp_frame){ .p = u->iov[i][0].iov_base,
 			                 .n = u->msgs[i].msg_len,
 			                 .seg = (uint16_t)u->msgs[i].msg_len,
 			                 .cut = (m->msg_flags & MSG_TRUNC) != 0 };
@@ -387,16 +411,34 @@ static void put_source(struct msghdr *m, const struct udp_frame *f, bool v6)
 	}
 }
 
+/* So few equal ones come to no harm (as seen by those who found it). */
+enum { TAIL_FROM = 8 };
+
+static bool wants_tail(const struct udp *u, const struct udp_frame *f)
+{
+	return u->tail && f->seg > 1 && f->n % f->seg == 0 && f->n / f->seg >= TAIL_FROM;
+}
+
+/* The largest frames have no room for it. */
+static bool goes_singly(const struct udp *u, const struct half *h, const struct udp_frame *f)
+{
+	if (f->seg >= f->n)
+		return false;
+	return !h->gso ||
+	       (wants_tail(u, f) && (f->n >= UDP_FRAME_MAX || f->n / f->seg >= UDP_SEGMENTS_MAX));
+}
+
 static void prepare_send(struct udp *u, size_t i, const struct udp_frame *f, bool gso)
 {
 	struct msghdr *m = &u->msgs[i].msg_hdr;
 	bool v6 = !ip_is4(&f->remote.ip);
 	int tos = f->tos;
 
-	u->iov[i] = (struct iovec){ f->p, f->n };
+	u->iov[i][0] = (struct iovec){ f->p, f->n };
+	u->iov[i][1] = (struct iovec){ &u->tail_byte, 1 };
 	*m = (struct msghdr){ .msg_name = &u->name[i],
-		              .msg_iov = &u->iov[i],
-		              .msg_iovlen = 1,
+		              .msg_iov = u->iov[i],
+		              .msg_iovlen = gso && wants_tail(u, f) ? 2 : 1,
 		              .msg_control = u->control[i] };
 	m->msg_namelen = sockaddr_from(&f->remote, v6, &u->name[i]);
 	if (!ip_is_zero(&f->local))
@@ -495,11 +537,11 @@ static size_t send_run(struct udp *u, struct half *h, struct udp_frame *f, size_
 	while (at < n) {
 		size_t some = 0;
 
-		if (!h->gso && f[at].seg < f[at].n) {
+		if (goes_singly(u, h, &f[at])) {
 			went += send_singly(u, h->fd, &f[at++], ret_error);
 			continue;
 		}
-		for (; at + some < n && (h->gso || f[at + some].seg >= f[at + some].n); some++)
+		for (; at + some < n && !goes_singly(u, h, &f[at + some]); some++)
 			prepare_send(u, some, &f[at + some], h->gso);
 
 		int r = send_prepared(u, h->fd, 0, some);

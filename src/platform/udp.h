@@ -32,12 +32,21 @@ enum {
 	UDP_SEND_MAX = 64, /* frames of one udp_send */
 };
 
+/*
+ * Linux 7.0 to 7.1.4 corrupts frames of which all datagrams have one length, with
+ * some network cards. A last one of a single byte keeps it from that; peers drop
+ * it as too short. It has brought down the firmware of one card, so it can be
+ * switched off.
+ */
+enum udp_tail { UDP_TAIL_AUTO, UDP_TAIL_NEVER, UDP_TAIL_ALWAYS };
+
 struct udp;
 
 struct udp_cfg {
 	uint16_t port; /* 0: any */
 	uint32_t fwmark;
 	bool no_gso, no_gro; /* for machines where they are broken */
+	enum udp_tail tail;
 	/* Asks somebody with more rights to call udp_grow. NULL: done here. */
 	void (*grow)(void *arg, int fd);
 	void *grow_arg;
@@ -53,6 +62,9 @@ void udp_close(struct udp *u);
 uint16_t udp_port(const struct udp *u);
 /* Buffers past the system's limit. -EPERM without CAP_NET_ADMIN; -EINVAL: no UDP socket */
 NODISCARD int udp_grow(int fd);
+/* Whether UDP_TAIL_AUTO adds it on this release, as uname gives it. */
+bool udp_release_needs_tail(const char *release);
+
 enum udp_family { UDP_V4, UDP_V6, UDP_FAMILIES };
 
 /* From here on datagrams are (not) sent whole or not at all, whatever the path is said to carry. */

@@ -80,6 +80,69 @@ static void frames_of_many_datagrams_arrive_whole_with_class_and_addresses(void)
 		carries(i & 1, i & 2, i & 4);
 }
 
+static void frames_of_equal_datagrams_get_a_tail_on_the_kernels_that_need_it(void)
+{
+	static const struct {
+		const char *release;
+		bool needs;
+	} kernels[] = {
+		{ "6.18.44", false },
+		{ "7.0.0-15-generic", true },
+		{ "7.0", true },
+		{ "7.0.31", true },
+		{ "7.1.4+deb14-amd64", true },
+		{ "7.1.5", false },
+		{ "7.1", true },
+		{ "7.10.1", false },
+		{ "8.0.1", false },
+		{ "17.0.1", false },
+		{ "", false },
+		{ "x", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kernels); i++)
+		CHECK_EQ(udp_release_needs_tail(kernels[i].release), kernels[i].needs);
+}
+
+static void a_tail_follows_equal_datagrams_and_no_others(void)
+{
+	struct udp_cfg cfg = { .tail = UDP_TAIL_ALWAYS };
+	static const struct {
+		uint32_t n;
+		uint16_t seg;
+		uint32_t tail;
+	} frames[] = { { 900, 100, 1 }, { 800, 100, 1 },  { 700, 100, 0 }, { 950, 100, 0 },
+		       { 100, 100, 0 }, { 6300, 100, 1 }, { 6400, 100, 0 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
+		struct udp *a = open_pair_end(), *b = NULL;
+		struct udp_frame f[UDP_RECV_SLOTS];
+		static uint8_t bytes[6500];
+		struct udp_frame frame = { .p = bytes,
+			                   .n = frames[i].n,
+			                   .seg = frames[i].seg,
+			                   .remote = loopback(a, UDP_V4) };
+		struct pollfd p = { .fd = udp_fd(a, UDP_V4), .events = POLLIN };
+		uint32_t bytes_in = 0, tails = 0;
+		int error;
+
+		CHECK_OK(udp_open(&cfg, &b));
+		CHECK_EQ(udp_send(b, &frame, 1, &error), (frame.n + frame.seg - 1u) / frame.seg);
+		while (bytes_in < frame.n + frames[i].tail && poll(&p, 1, 1000) > 0) {
+			int n = udp_recv(a, UDP_V4, f);
+
+			for (int k = 0; k < n; k++) {
+				bytes_in += f[k].n;
+				tails += f[k].n % f[k].seg == 1 && f[k].p[f[k].n - 1] == 7;
+			}
+		}
+		CHECK_EQ(bytes_in, frame.n + frames[i].tail);
+		CHECK_EQ(tails, frames[i].tail);
+		udp_close(a);
+		udp_close(b);
+	}
+}
+
 static void a_port_in_use_is_told_and_a_free_one_found(void)
 {
 	struct udp *a = open_pair_end(), *b = NULL;
@@ -158,6 +221,8 @@ static void an_empty_and_a_largest_datagram_pass(void)
 int main(void)
 {
 	RUN(frames_of_many_datagrams_arrive_whole_with_class_and_addresses);
+	RUN(frames_of_equal_datagrams_get_a_tail_on_the_kernels_that_need_it);
+	RUN(a_tail_follows_equal_datagrams_and_no_others);
 	RUN(a_port_in_use_is_told_and_a_free_one_found);
 	RUN(a_local_address_that_is_gone_is_given_up);
 	RUN(an_impossible_destination_is_an_error_and_the_next_frame_still_goes);
