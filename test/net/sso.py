@@ -4,33 +4,12 @@ All of it runs on the loopback of one namespace; the nodes use userspace network
 
     tailscale up -> login URL -> provider -> "Is this your device?" -> yes -> the node has joined
 """
-import json, os, re, subprocess, sys, time, urllib.error, urllib.parse, urllib.request
-from http.cookiejar import CookieJar
-
-SERVER = 'http://127.0.0.1:8080'
-
-if sys.argv[1:2] == ['browser']:
-    # Run inside the namespace: follows a login URL as `sub`, and says yes. Prints the last page.
-    jar = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-    url, sub = sys.argv[2:4]
-    try:
-        form = jar.open(url, timeout=20).geturl()
-        page = jar.open(form, urllib.parse.urlencode({'sub': sub}).encode(), timeout=20).read().decode()
-        csrf = re.search(r'name="csrf" value="([^"]+)"', page)
-        if csrf:
-            action = re.search(r'action="([^"]+)"', page).group(1)
-            page = jar.open(SERVER + action, urllib.parse.urlencode({'csrf': csrf.group(1)}).encode(), timeout=20).read().decode()
-    except urllib.error.HTTPError as e:
-        page = e.read().decode()
-    print(page)
-    sys.exit(0)
+import json, os, re, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import coordlab
-from netlab import BUILD, Failure, Skip, check, command, test, wait_until
+import coordlab, oidc
+from netlab import Failure, check, command, test, wait_until
 
-VENV = os.path.join(BUILD, 'oidc-venv')
-MOCK = os.path.join(VENV, 'bin/oidc-provider-mock')
 USERS = [{'sub': 'ann', 'email': 'ann@acme.test', 'email_verified': True, 'preferred_username': 'ann', 'groups': ['eng']},
          {'sub': 'eve', 'email': 'eve@acme.test', 'email_verified': True, 'preferred_username': 'eve', 'groups': []}]
 
@@ -47,25 +26,14 @@ POLICY = {'tagOwners': {'tag:web': []},
           'tests': [{'src': 'ann@acme.test', 'accept': ['tag:web:22'], 'deny': ['tag:web:80']}]}
 
 
-def provider():
-    if not os.path.exists(MOCK):
-        subprocess.run([sys.executable, '-m', 'venv', VENV], capture_output=True)
-        subprocess.run([f'{VENV}/bin/pip', '-q', 'install', 'oidc-provider-mock==0.3.4'], capture_output=True)
-    if os.path.exists(MOCK):
-        return MOCK
-    if os.environ.get('FAIRLEAD_REQUIRE_PEERS') == '1':
-        raise Failure('oidc-provider-mock cannot be installed')
-    raise Skip('oidc-provider-mock cannot be installed')
-
-
 class World(coordlab.World):
     def browser(self, url, sub):
-        return command([sys.executable, os.path.abspath(__file__), 'browser', url, sub], ns=self.ns, timeout=60).stdout
+        return command([sys.executable, os.path.abspath(oidc.__file__), url, sub], ns=self.ns, timeout=60).stdout
 
 
 @test('a person logs in, confirms, and the device joins as theirs')
 def joins(w):
-    args = [provider(), '-H', '127.0.0.1', '-p', '9400']
+    args = [oidc.provider(), '-H', '127.0.0.1', '-p', '9400']
     for u in USERS:
         args += ['--user-claims', json.dumps(u)]
     w.lab.start(w.ns, args, log=f'{w.dir}/provider.log')
@@ -120,7 +88,7 @@ def ssh_check(w):
 
 @test('a login on an old link is refused, and the link says so')
 def over(w):
-    page = w.browser(f'{SERVER}/register/hskey-authreq-AAAAAAAAAAAAAAAAAAAAAAAA', 'ann')
+    page = w.browser(f'{coordlab.SERVER}/register/hskey-authreq-AAAAAAAAAAAAAAAAAAAAAAAA', 'ann')
     check('no longer valid' in page, page[-400:])
 
 
