@@ -5,6 +5,7 @@ Above each block of a guide stands, where a reader does not see it, what it is:
     <!-- on HOST -->                        commands for a shell on that host ("on nas and vps": on each)
     <!-- on HOST, giving NAME -->           the same; the last line printed stands for NAME from here on
     <!-- on HOST, signing in as WHO -->     the same, until it shows a link; WHO opens it and signs in
+    <!-- on HOST, in time -->               the same, tried again until it succeeds: what a person does who waits a moment
     <!-- in FILE on HOST -->                the file's content ("at the end of FILE": added to it)
 
 A block with none of these is a failure. HOST in a block is the host's own name.
@@ -12,7 +13,7 @@ A block with none of these is a failure. HOST in a block is the host's own name.
 Each host has its own network, and its own /etc, /run, /root and state folders; `sudo` and `systemctl` are
 small stand-ins there (test/packages tries the units under a real systemd).
 """
-import glob, json, os, re, shutil, subprocess, sys, tempfile
+import glob, json, os, re, shutil, sqlite3, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, run_tests, test, wait_until
@@ -25,20 +26,50 @@ HOSTS = {'server': 10, 'relay': 11, 'laptop': 20, 'nas': 30, 'vps': 40, 'phone':
 NAMES = {'net.example.org': 10, 'login.example.org': 12, 'relay.example.org': 11}
 # What a block says, and what stands in the laboratory: the provider speaks plain HTTP.
 STAND_INS = {'https://login.example.org': 'http://login.example.org:9400'}
-MARK = re.compile(r'^<!-- (?:(on) ([a-z ]+?)(?:, giving ([A-Z]+))?(?:, signing in as (\S+))?|(in|at the end of) (\S+) on ([a-z]+)) -->$')
+MARK = re.compile(r'^<!-- (?:(on) ([a-z ]+?)(?:, giving ([A-Z]+))?(?:, signing in as (\S+))?(, in time)?|(in|at the end of) (\S+) on ([a-z]+)) -->$')
 
+# What Headscale 0.29 keeps, as far as it matters.
+HEADSCALE = '''
+CREATE TABLE migrations (id text PRIMARY KEY);
+CREATE TABLE users (id integer PRIMARY KEY, name text, display_name text, email text, provider_identifier text, provider text,
+  profile_pic_url text, created_at datetime, updated_at datetime, deleted_at datetime);
+CREATE TABLE pre_auth_keys (id integer PRIMARY KEY, key text, prefix text, hash blob, user_id integer, reusable numeric,
+  ephemeral numeric, used numeric, tags text, expiration datetime, created_at datetime);
+CREATE TABLE api_keys (id integer PRIMARY KEY, prefix text, hash blob, expiration datetime, last_seen datetime, created_at datetime);
+CREATE TABLE nodes (id integer PRIMARY KEY, machine_key text, node_key text, disco_key text, endpoints text, host_info text, ipv4 text,
+  ipv6 text, hostname text, given_name text, user_id integer, register_method text, tags text, auth_key_id integer, last_seen datetime,
+  expiry datetime, approved_routes text, created_at datetime, updated_at datetime, deleted_at datetime);
+CREATE TABLE policies (id integer PRIMARY KEY, data text);
+INSERT INTO users VALUES (3, 'ann', 'Ann', 'ann@example.org', NULL, '', '', '2026-01-02 03:04:05+00:00', NULL, NULL);
+INSERT INTO nodes VALUES (17, 'mkey:1111111111111111111111111111111111111111111111111111111111111111',
+  'nodekey:2222222222222222222222222222222222222222222222222222222222222222',
+  'discokey:3333333333333333333333333333333333333333333333333333333333333333', '["192.0.2.1:41641"]',
+  '{"OS":"linux","Hostname":"box"}', '100.64.0.9', 'fd7a:115c:a1e0::9', 'box', 'desk', 3, 'authkey', NULL, NULL, NULL,
+  '0001-01-01 00:00:00+00:00', NULL, '2026-01-02 03:04:05+00:00', NULL, NULL);
+'''
+HEADSCALE_CONFIG = '''
+server_url: https://net.example.org
+listen_addr: 0.0.0.0:8443
+noise: {private_key_path: /var/lib/headscale/noise_private.key}
+prefixes: {v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential}
+database: {type: sqlite, sqlite: {path: /var/lib/headscale/db.sqlite, write_ahead_log: true}}
+derp: {urls: [], server: {enabled: false}}
+dns: {magic_dns: true, base_domain: home.example.org, override_local_dns: false, nameservers: {global: []}}
+unix_socket: /run/headscale/headscale.sock
+'''
 SYSTEMCTL = '''#!/bin/sh
 # Stands in for systemctl: runs what a unit's ExecStart says, as a background process of this host.
 [ "$1" = --now ] && shift
 verb=$1; shift
 [ "$1" = --now ] && shift
+[ $verb = daemon-reload ] && exit 0
 for unit; do
 	case $unit in *.socket) continue ;; esac
 	pid=/run/$unit.pid
 	case $verb in stop|restart) [ -e $pid ] && { kill $(cat $pid); tail --pid=$(cat $pid) -f /dev/null; rm $pid; } ;; esac
 	case $verb in start|restart|enable)
-		mkdir -p /var/lib/$unit /run/fairlead /run/fairlead-coordinator
-		line=$(sed -n 's/^ExecStart=//p' @SOURCE@/dist/systemd/$unit.service /etc/units/$unit.service 2>/dev/null | head -n 1 | sed 's,/usr/bin/,,;s/--port=${PORT}//;s/\\$FLAGS//')
+		mkdir -p /var/lib/$unit /run/fairlead /run/fairlead-coordinator /run/headscale
+		line=$(sed -n '/^ExecStart=./s/^ExecStart=//p' @SOURCE@/dist/systemd/$unit.service /etc/units/$unit.service /etc/systemd/system/$unit.service.d/*.conf 2>/dev/null | tail -n 1 | sed 's,/usr/bin/,,;s/--port=${PORT}//;s/\\$FLAGS//')
 		[ -n "$line" ] || exit 5
 		setsid $line </dev/null >>/run/$unit.log 2>&1 &
 		echo $! >$pid
@@ -76,6 +107,7 @@ class World:
 
     def __init__(self, lab):
         self.lab, self.dir = lab, tempfile.mkdtemp(prefix='fl-guides-')
+        os.chmod(self.dir, 0o755)  # the daemon's own user reads the authority's certificate there
         self.holders, self.values = {}, dict(STAND_INS)
         self.net = lab.namespace('net')
         lab.ip(self.net, 'link', 'add', 'wire', 'type', 'bridge')
@@ -118,13 +150,16 @@ class World:
             f.write('127.0.0.1 localhost\n' + ''.join(f'192.0.2.{n} {host}\n' for host, n in NAMES.items()))
         with open(f'{d}/etc/resolv.conf', 'w') as f:
             f.write('nameserver 192.0.2.254\n')
+        shutil.copy('/etc/passwd', f'{d}/etc/passwd')
+        with open(f'{d}/etc/passwd', 'a') as f:
+            f.write('fairlead:x:9991:9991::/nonexistent:/usr/sbin/nologin\n')
         with open(f'{d}/etc/nsswitch.conf', 'w') as f:
             f.write('passwd: files\ngroup: files\nhosts: files dns\n')
         setup = f'''set -e
 mount --make-rprivate /
 mount -t overlay overlay -o lowerdir=/etc,upperdir={d}/etc,workdir={d}/work /etc
 mount --bind {d}/root /root
-for f in fairlead fairlead-coordinator fairlead-relay tailscale; do mkdir -p /var/lib/$f {d}/lib/$f; mount --bind {d}/lib/$f /var/lib/$f; done
+for f in fairlead fairlead-coordinator fairlead-relay tailscale headscale; do mkdir -p /var/lib/$f {d}/lib/$f; mount --bind {d}/lib/$f /var/lib/$f; done
 mount --bind {d}/run /run
 hostname {name}
 touch {d}/ready
@@ -139,7 +174,7 @@ exec sleep infinity'''
 
     def enter(self, host):
         # "ip netns exec" has become the shell, which has become the sleeper
-        return ['nsenter', '-t', str(self.holders[host].pid), '-m', '-n', '-u', '--wd=/root', '--']
+        return ['nsenter', '-t', str(self.holders[host].pid), '-m', '-n', '-u', '--wdns=/root', '--']
 
     def run(self, host, script, ok=True, timeout=60):
         r = subprocess.run(self.enter(host) + ['sh', '-e', '-c', script], capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -147,6 +182,12 @@ exec sleep infinity'''
         if ok and r.returncode:
             raise Failure(f'on {host}: {script.strip()}\n{r.stdout[-1500:]}{r.stderr[-1500:]}')
         return r
+
+    def succeeds(self, host, script):
+        try:
+            return self.run(host, script, ok=False, timeout=5).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
 
     def sign_in(self, host, script, who):
         """Runs it until it shows a link, opens that as `who`, and waits for its end."""
@@ -177,7 +218,7 @@ exec sleep infinity'''
                 raise Failure(f'{guide}.md:{line}: {e}')
 
     def block(self, mark, text):
-        on, hosts, name, who, where, path, host = mark.groups()
+        on, hosts, name, who, in_time, where, path, host = mark.groups()
         for key, value in self.values.items():
             text = re.sub(rf'\b{re.escape(key)}\b', value, text)
         if where:
@@ -186,6 +227,9 @@ exec sleep infinity'''
             script = re.sub(r'\bHOST\b', host, text)
             if who:
                 self.sign_in(host, script, who)
+                continue
+            if in_time:
+                wait_until(lambda: self.succeeds(host, script), f'on {host}: {script}', 30, 0.5)
                 continue
             out = self.run(host, script).stdout
             if name:
@@ -243,6 +287,84 @@ def _(w):
     w.write('nas', '/root/key', w.run('server', 'fairlead-coordinator preauthkeys create --user 1 --expiration 1h').stdout.split()[-1], False)
     w.lab.start(w.lab.namespaces[list(HOSTS).index('nas') + 1], ['busybox', 'httpd', '-f', '-p', '80', '-h', '/usr/share/doc/busybox-static'])
     w.follow('join')
+
+
+def key(w, user='1'):
+    return w.run('server', f'fairlead-coordinator preauthkeys create --user {user} --expiration 1h').stdout.split()[-1]
+
+
+def number(w, name):
+    nodes = json.loads(w.run('server', 'fairlead-coordinator nodes list -o json').stdout)
+    return str(next(n['id'] for n in nodes if n['given_name'] == name))
+
+
+def join(w, host):
+    w.write(host, '/root/key', key(w), False)
+    w.run(host, 'fairlead up --login-server https://net.example.org --auth-key file:/root/key --timeout 30s')
+
+
+def web(w, host, address):
+    """Whether a page comes from there within a few seconds."""
+    return w.run(host, f'curl -s -m 3 -o /dev/null -w %{{http_code}} http://{address}/', ok=False).stdout not in ('', '000')
+
+
+@test('a policy: checked, put in force, and felt')
+def _(w):
+    w.sign_in('laptop', 'fairlead up --login-server https://net.example.org', 'anna@example.org')
+    w.values['ID'] = number(w, 'nas')
+    w.follow('policy')
+    wait_until(lambda: web(w, 'laptop', 'nas'), 'what a rule names is reached', 20)
+    w.run('nas', 'busybox httpd -p 8080 -h /usr/share/doc/busybox-static')
+    check(not web(w, 'laptop', 'nas:8080'), 'what no rule names is not')
+    w.write('server', 'open.json', '{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}', False)
+    w.run('server', 'fairlead-coordinator policy set --file open.json')
+    wait_until(lambda: web(w, 'laptop', 'nas:8080'), 'and a policy that names it opens it', 20)
+
+
+@test('a path and its relay are explained')
+def _(w):
+    node(w, 'vps')
+    join(w, 'vps')
+    w.follow('relayed')
+
+
+@test('a subnet behind the NAS is reached from the laptop')
+def _(w):
+    ns = w.lab.namespace('printer')
+    w.lab.veth(w.lab.namespaces[list(HOSTS).index('nas') + 1], 'lan', ['192.168.50.1/24'], ns, 'eth0', ['192.168.50.9/24'])
+    w.lab.start(ns, ['busybox', 'httpd', '-f', '-p', '80', '-h', '/usr/share/doc/busybox-static'])
+    w.values['ID'] = number(w, 'nas')
+    w.follow('subnets')
+
+
+@test('all traffic goes through the exit node, and then only internal traffic again')
+def _(w):
+    w.lab.address(w.net, 'lo', '198.18.0.80/32')
+    w.lab.start(w.net, ['busybox', 'httpd', '-f', '-p', '198.18.0.80:80', '-h', '/usr/share/doc/busybox-static'])
+    w.values['ID'] = number(w, 'vps')
+    w.follow('exit-node')
+
+
+@test('a machine moves from tailscaled with its identity, and back')
+def _(w):
+    before = w.run('phone', 'tailscale ip -4').stdout
+    w.follow('moving-from-tailscaled')
+    wait_until(lambda: w.run('phone', 'tailscale ip -4', ok=False).stdout == before, 'the same address', 30)
+
+
+@test('a Headscale is taken over')
+def _(w):
+    w.run('server', 'systemctl stop fairlead-coordinator')
+    w.run('server', 'fairlead-coordinator generate private-key > /var/lib/headscale/noise_private.key')
+    db = sqlite3.connect(f'{w.dir}/server/lib/headscale/db.sqlite')
+    db.executescript(HEADSCALE)
+    db.close()
+    w.write('server', '/etc/headscale/config.yaml', HEADSCALE_CONFIG, False)
+    w.write('server', '/etc/units/headscale.service', 'ExecStart=sleep 600\n', False)
+    w.run('server', 'systemctl start headscale')
+    w.follow('moving-from-headscale')
+    nodes = json.loads(w.run('server', 'fairlead-coordinator -c /etc/headscale/config.yaml nodes list -o json').stdout)
+    check([(str(n['id']), n['given_name'], n['ip_addresses'][0]) for n in nodes] == [('17', 'desk', '100.64.0.9')], nodes)
 
 
 def main():

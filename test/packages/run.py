@@ -194,6 +194,7 @@ def _(t):
 @test('a crash of the node is mended by its restart')
 def _(t):
     pid = t.on('systemctl', 'show', '-p', 'MainPID', '--value', 'fairleadd').stdout.strip()
+    check(int(pid) > 1, f'it runs: {pid}')
     t.on('sh', '-c', f'kill -9 {pid}')
     wait_until(lambda: t.on('systemctl', 'show', '-p', 'MainPID', '--value', 'fairleadd').stdout.strip() not in (pid, '0'), 'another process', 30)
     wait_until(lambda: t.on('fairlead', 'ip', '-4', ok=False).stdout.strip() == state['address'], 'the same address', 30)

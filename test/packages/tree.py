@@ -19,7 +19,7 @@ class Failure(Exception):
 
 
 def run(args, ok=True, timeout=600, **kw):
-    r = subprocess.run(args, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **kw)
+    r = subprocess.run(args, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, start_new_session=True, **kw)
     if ok and r.returncode:
         raise Failure(f"{' '.join(args)}: {(r.stderr + r.stdout).strip()[-2000:] or r.returncode}")
     return r
