@@ -386,6 +386,14 @@ static void whom(const struct derp_node *node, struct tls_peer *ret)
 	}
 }
 
+static bool uses_proxy(const struct proxy_env *env, const struct derp_node *node, struct url *ret)
+{
+	bool use = false;
+
+	return env && proxy_for(env, true, span_str(node->host), node->derp_port, ret, &use) == 0 &&
+	       use;
+}
+
 static void start(struct relay *r)
 {
 	struct derplink *d = r->d;
@@ -419,7 +427,13 @@ static void start(struct relay *r)
 		                .stream = &stream,
 		                .prepare = d->cfg.prepare,
 		                .prepare_arg = d->cfg.prepare_arg };
+	struct url proxy;
 
+	/* A proxy finds the relay by itself. */
+	if (uses_proxy(d->cfg.proxy, node, &proxy)) {
+		cfg.proxy = &proxy;
+		cfg.n_addrs = 0;
+	}
 	r->state = DIALING;
 	r->dial = dial_start(&cfg, on_dialed, r);
 	ev_timer_after(d->cfg.ev, &r->timer, CONNECT_US);

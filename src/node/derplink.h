@@ -13,6 +13,7 @@
  */
 #include "base/rand.h"
 #include "crypto/keys.h"
+#include "http/proxy.h"
 #include "path/derpmap.h"
 #include "platform/ev.h"
 #include "platform/resolve.h"
@@ -30,6 +31,7 @@ struct derplink_cfg {
 	struct ev *ev;
 	struct resolver *resolver;
 	struct tls_client *tls;
+	const struct proxy_env *proxy; /* NULL: none */
 	struct node_priv key;
 	int (*prepare)(void *arg, int fd, const struct addr *to); /* marks the sockets */
 	void *prepare_arg;

@@ -280,6 +280,7 @@ static int start_mesh(struct engine *e)
 		.ev = n->ev,
 		.resolver = n->resolver,
 		.tls = n->tls,
+		.proxy = &n->proxy,
 		.node = node_prefs(n)->persist->node_key,
 		.disco = n->disco,
 		.port = n->cfg.port,

@@ -104,6 +104,7 @@ static void make_cores(struct mesh *m)
 	struct derplink_cfg derp = { .ev = m->cfg.ev,
 		                     .resolver = m->cfg.resolver,
 		                     .tls = m->cfg.tls,
+		                     .proxy = m->cfg.proxy,
 		                     .key = m->cfg.node,
 		                     .prepare = mesh_prepare_socket,
 		                     .prepare_arg = m,

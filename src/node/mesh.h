@@ -22,6 +22,7 @@
  * Threads	that of the loop.
  */
 #include "filter/filter.h"
+#include "http/proxy.h"
 #include "node/peer_relay.h"
 #include "path/netcheck.h"
 #include "path/paths.h"
@@ -98,6 +99,7 @@ struct mesh_cfg {
 	struct tun *tun; /* taken */
 	struct resolver *resolver;
 	struct tls_client *tls;
+	const struct proxy_env *proxy; /* to relays; NULL: none */
 	struct node_priv node;
 	struct disco_priv disco;
 	uint16_t port;                   /* of the UDP sockets; 0: any */

@@ -215,7 +215,14 @@ static void probe_https(struct mesh *m, const struct netcheck_out *out)
 		                .timeout_us = HTTPS_US,
 		                .prepare = mesh_prepare_socket,
 		                .prepare_arg = m };
+	struct url proxy;
+	bool use = false;
 
+	if (m->cfg.proxy &&
+	    proxy_for(m->cfg.proxy, true, span_str(cfg.host), cfg.port, &proxy, &use) == 0 && use) {
+		cfg.proxy = &proxy;
+		cfg.n_addrs = 0;
+	}
 	p->m = m;
 	p->region = out->region;
 	vec_push(&m->https, p);
