@@ -230,7 +230,11 @@ void api_call(const struct api_env *env, const struct api_request *req, struct a
 
 	o.w = js_wr_of(&ret->body);
 	/* Who has no key learns nothing, not even which paths there are. */
-	if (!admit(&o, row ? row->access : API_KEY)) {
+	if (!req->local && !throttle_has(env->guesses, &req->from, req->now)) {
+		write_failure(req, ret, 429, 8, "Too Many Requests",
+		              "too many wrong keys: wait a minute");
+	} else if (!admit(&o, row ? row->access : API_KEY)) {
+		(void)throttle_take(env->guesses, &req->from, req->now);
 		ret->status = 401;
 		ret->type = "text/plain";
 		buf_add_str(&ret->body, "Unauthorized");
@@ -262,6 +266,7 @@ static void on_body(struct http_req *req, void *arg, struct span body)
 		                 .accept = http_find(req->head, "Accept"),
 		                 .body = body,
 		                 .local = s->local,
+		                 .from = req->from.ip,
 		                 .now = s->now };
 
 	api_call(s->env, &r, &a);

@@ -11,7 +11,8 @@
  * Every request but the description needs a key (Authorization: Bearer), except
  * on the Unix socket, where the file's mode decides. The table of routes says so
  * for each; there is no second list. What changes something leaves a line in the
- * audit log under the key's prefix.
+ * audit log under the key's prefix. Who shows too many wrong keys is not looked at
+ * for a while: 429.
  *
  * A core: a request in, an answer out, no socket. api_http serves it.
  */
@@ -19,6 +20,7 @@
 #include "base/fault.h"
 #include "coordinator/state.h"
 #include "coordinator/tailnet_policy.h"
+#include "coordinator/throttle.h"
 #include "http/route.h"
 
 enum { API_BODY_MAX = 33 << 20 }; /* a policy as a JSON string */
@@ -36,12 +38,14 @@ struct api_env {
 	int (*approve_login)(void *arg, struct span auth_id, const char *actor,
 	                     struct fault *reterr);
 	int (*reject_login)(void *arg, struct span auth_id);
+	struct throttle *guesses; /* of keys, by source; NULL: not counted */
 	void *arg;
 };
 
 struct api_request {
 	struct span method, path, query, authorization, accept, body;
 	bool local;         /* on the Unix socket */
+	struct ip from;     /* whose wrong keys are counted */
 	const char *socket; /* who, there: "socket:uid=0" */
 	wall now;
 };

@@ -263,7 +263,7 @@ int cmd_import(struct config *cfg, int argc, char **argv)
 	       dry ? "Would take over" : "Taken over", report.users, report.nodes, report.auth_keys,
 	       report.api_keys, report.policy ? "yes" : "none", report.skipped);
 	for (size_t i = 0; i < report.notes.n; i++)
-		printf("  left out: %s\n", report.notes.v[i]);
+		printf("  %s\n", report.notes.v[i]);
 	import_report_done(&report);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

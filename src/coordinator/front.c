@@ -12,7 +12,7 @@
 #include "coordinator/secret.h"
 #include "coordinator/sshcheck.h"
 
-enum { SECRET_FILE_MAX = 4096 };
+enum { SECRET_FILE_MAX = 4096, GUESSES = 20, GUESS_US = 6 * US_PER_S };
 
 struct front {
 	struct coord *co;
@@ -242,6 +242,7 @@ int front_new(struct coord *co, struct front **ret)
 		                   .register_login = api_register,
 		                   .approve_login = api_approve,
 		                   .reject_login = api_reject,
+		                   .guesses = throttle_new(GUESSES, GUESS_US),
 		                   .arg = f };
 	if (*co->cfg->oidc_issuer)
 		r = start_oidc(f);
@@ -258,6 +259,7 @@ void front_free(struct front *f)
 {
 	if (!f)
 		return;
+	throttle_free(f->api.guesses);
 	web_free(f->web);
 	oidc_client_free(f->oidc);
 	if (f->secret)

@@ -229,6 +229,44 @@ static void read_rest(struct import *im, sqlite3_stmt *row, struct node *n)
 	list_of(text(row, "endpoints"), add_endpoint, &n->endpoints);
 }
 
+/* Headscale before 0.29.1 lost the user of some nodes; their key still knows him. */
+static void find_owner(struct import *im, struct node *n)
+{
+	const struct auth_key *k = state_auth_key(im->st, n->auth_key_id);
+
+	if (!n->tags.n && !n->user_id && k)
+		n->user_id = k->user_id;
+}
+
+/*
+ * Before 0.28 tags that a node asked for were judged anew for each map and not
+ * kept; now they are an administrator's or a login's to give.
+ */
+static void name_wishes(struct import *im, sqlite3_stmt *row, const struct node *n)
+{
+	__attribute__((cleanup(arena_done))) struct arena a = { 0 };
+	AUTO_DONE(buf) struct buf wished = { 0 };
+	struct js *info = NULL;
+
+	if (column(row, "forced_tags") < 0 ||
+	    js_parse(&a, text(row, "host_info"), false, &info, NULL) < 0)
+		return;
+	for (const struct js *t = js_first(js_get(info, "RequestTags")); t; t = t->next) {
+		AUTO_FREE char *tag = span_dup(js_text(t));
+
+		if (!texts_has(&n->tags, tag))
+			buf_fmt(&wished, "%s%s", wished.n ? "," : "", tag);
+	}
+	if (wished.n) {
+		AUTO_FREE char *line = str_fmt(
+			"node %llu: asked for tags, which are not taken over: "
+			"`nodes tag -i %llu -t %s` gives them",
+			(unsigned long long)n->id, (unsigned long long)n->id, buf_text(&wished));
+
+		texts_add(&im->report->notes, span_str(line));
+	}
+}
+
 static int take_node(struct import *im, sqlite3_stmt *row)
 {
 	AUTO(node_unref) struct node *n = node_new();
@@ -240,6 +278,8 @@ static int take_node(struct import *im, sqlite3_stmt *row)
 	}
 	read_owner(row, n);
 	read_rest(im, row, n);
+	find_owner(im, n);
+	name_wishes(im, row, n);
 	if (!n->tags.n && !state_user(im->st, n->user_id)) {
 		note(im, "node", n->id, "it belongs to nobody");
 		return 0;

@@ -11,15 +11,25 @@
 #include "coordinator/noise_link.h"
 #include "coordinator/secret.h"
 #include "coordinator/streams.h"
+#include "coordinator/throttle.h"
 
 /* From one machine, so that a scanner cannot drive out everybody else's. */
-enum { LOGINS_PER_MACHINE = 8, WAITERS_MAX = 4 };
+enum {
+	LOGINS_PER_MACHINE = 8,
+	LOGINS_SHARE = 4, /* one source has at most this part of all there may be */
+	WAITERS_MAX = 4,
+	NEW_BURST = 60, /* logins that a source may begin at once, then one a second */
+	NEW_US = US_PER_S,
+	WRONG_KEYS = 200, /* pre-auth keys that are none; a fleet with an old key tries often */
+	WRONG_KEY_US = US_PER_S,
+};
 
 struct login {
 	struct link link; /* oldest first */
 	char id[AUTH_ID_TEXT_MAX];
 	mono until;
 	struct node_claim claim; /* its Hostinfo is ours */
+	struct ip from;
 	char *hostinfo, *hostname, *os;
 	struct link waiters;
 };
@@ -35,6 +45,7 @@ struct logins {
 	struct coord *co;
 	struct link list;
 	size_t n;
+	struct throttle *begun, *wrong_keys;
 };
 
 /* ---- answers ---- */
@@ -134,14 +145,15 @@ static void login_free(struct logins *l, struct login *g)
 	free(g);
 }
 
-static struct login *login_new(struct logins *l, const struct node_claim *claim);
+static struct login *login_new(struct logins *l, const struct node_claim *claim,
+                               const struct ip *from);
 
 /* Whoever waits gets another URL: the client shows it and asks again. */
 static void restart_waiters(struct logins *l, struct login *g)
 {
 	list_remove(&g->link); /* so that room is not made at its cost */
 	if (!list_empty(&g->waiters)) {
-		struct login *fresh = login_new(l, &g->claim);
+		struct login *fresh = login_new(l, &g->claim, &g->from);
 		AUTO_FREE char *url = url_of(l->co, fresh->id);
 
 		answer_waiters(l, g, &(struct verdict){ .auth_url = url });
@@ -149,33 +161,39 @@ static void restart_waiters(struct logins *l, struct login *g)
 	login_free(l, g);
 }
 
-static void make_room(struct logins *l, const struct machine_pub *machine)
+static void make_room(struct logins *l, const struct machine_pub *machine, const struct ip *from)
 {
-	struct login *g, *next, *oldest = NULL;
-	size_t mine = 0;
+	struct login *g, *next, *oldest = NULL, *of_source = NULL;
+	size_t mine = 0, near = 0;
 
 	list_each_safe(g, next, &l->list, link) {
+		if (ip_eq(&g->from, from) && near++ == 0)
+			of_source = g;
 		if (!machine_pub_eq(&g->claim.machine, machine))
 			continue;
 		mine++;
 		if (!oldest)
 			oldest = g;
 	}
-	if (mine < LOGINS_PER_MACHINE && l->n < (size_t)l->co->cfg->login_max)
+	if (mine < LOGINS_PER_MACHINE && near < (size_t)l->co->cfg->login_max / LOGINS_SHARE &&
+	    l->n < (size_t)l->co->cfg->login_max)
 		return;
-	g = oldest ? oldest : list_first(&l->list, struct login, link);
+	/* One's own first, then one's neighbours', others' last. */
+	g = oldest ? oldest : of_source ? of_source : list_first(&l->list, struct login, link);
 	if (g) {
 		answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
 		login_free(l, g);
 	}
 }
 
-static struct login *login_new(struct logins *l, const struct node_claim *claim)
+static struct login *login_new(struct logins *l, const struct node_claim *claim,
+                               const struct ip *from)
 {
 	AUTO(node_unref) struct node *probe = node_new();
 	struct login *g = mem_new(struct login);
 
-	make_room(l, &claim->machine);
+	make_room(l, &claim->machine, from);
+	g->from = *from;
 	auth_id_new(&l->co->rand, g->id);
 	g->until = mono_after(ev_now(l->co->ev), l->co->cfg->login_timeout_us);
 	g->claim = *claim;
@@ -202,7 +220,7 @@ int logins_plant(struct logins *l, struct span auth_id, struct span hostinfo)
 		return ERR_EXISTS;
 	rand_fill(&l->co->rand, claim.machine.b, KEY_LEN);
 	rand_fill(&l->co->rand, claim.key.b, KEY_LEN);
-	g = login_new(l, &claim);
+	g = login_new(l, &claim, &(struct ip){ 0 });
 	memcpy(g->id, auth_id.p, auth_id.n);
 	g->id[auth_id.n] = 0;
 	return 0;
@@ -338,10 +356,19 @@ static void register_with_key(struct coord_call *c, const struct node_claim *cla
 {
 	const struct node *n = NULL;
 	struct fault why = { .message = "registration failed" };
+	struct throttle *wrong = c->co->logins->wrong_keys;
 	uint64_t rotated = rotates(c->co, claim);
+	struct addr from;
 
+	noise_link_address(c->link, &from);
+	if (!throttle_has(wrong, &from.ip, now)) {
+		respond_error(c->co, c->req,
+		              "too many wrong keys from this address: wait a minute");
+		return;
+	}
 	if (state_register_with_key(c->co->st, claim, key, now, &n, &why) < 0) {
 		log_info("registration refused: %s", why.message);
+		(void)throttle_take(wrong, &from.ip, now);
 		respond_error(c->co, c->req, why.message);
 		return;
 	}
@@ -362,7 +389,17 @@ static struct span id_of_followup(struct span url)
 
 static void interactive(struct coord_call *c, const struct node_claim *claim)
 {
-	struct login *g = login_new(c->co->logins, claim);
+	struct logins *l = c->co->logins;
+	struct addr from;
+	struct login *g;
+
+	noise_link_address(c->link, &from);
+	if (!throttle_take(l->begun, &from.ip, ev_wall(c->co->ev))) {
+		respond_error(c->co, c->req, "too many logins from this address: wait a moment");
+		return;
+	}
+	g = login_new(l, claim, &from.ip);
+
 	AUTO_FREE char *url = url_of(c->co, g->id);
 
 	respond(c->co, c->req, &(struct verdict){ .auth_url = url });
@@ -431,6 +468,8 @@ struct logins *logins_new(struct coord *co)
 
 	l->co = co;
 	list_init(&l->list);
+	l->begun = throttle_new(NEW_BURST, NEW_US);
+	l->wrong_keys = throttle_new(WRONG_KEYS, WRONG_KEY_US);
 	return l;
 }
 
@@ -444,5 +483,7 @@ void logins_free(struct logins *l)
 		answer_waiters(l, g, &(struct verdict){ .error = "the server is going down" });
 		login_free(l, g);
 	}
+	throttle_free(l->begun);
+	throttle_free(l->wrong_keys);
 	free(l);
 }

@@ -10,6 +10,7 @@ struct world {
 	struct tailnet t;
 	struct tailnet_policy *policy;
 	struct api_env env;
+	struct ip from;
 	char bearer[200];
 	struct api_answer a;
 	struct js *json; /* of the answer; NULL: none */
@@ -96,6 +97,7 @@ static unsigned ask_as(struct world *w, const char *bearer, const char *method, 
 		.query = span_str(mark ? mark + 1 : ""),
 		.authorization = span_str(bearer),
 		.body = span_str(body ? body : ""),
+		.from = w->from,
 		.now = w->t.now,
 	};
 
@@ -331,6 +333,26 @@ static void a_policy_is_checked_before_it_is_kept(void)
 	teardown(&w);
 }
 
+static void who_guesses_keys_is_not_looked_at_for_a_while(void)
+{
+	struct world w;
+
+	setup(&w);
+	w.env.guesses = throttle_new(3, 10 * US_PER_S);
+	w.from = ip4(192, 0, 2, 1);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(ask_as(&w, "Bearer hskey-api-wrong", "GET", "/api/v1/user", NULL), 401);
+	CHECK_EQ(ask_as(&w, "Bearer hskey-api-wrong", "GET", "/api/v1/user", NULL), 429);
+	CHECK_EQ(ask_as(&w, w.bearer, "GET", "/api/v1/user", NULL), 429);
+	w.from = ip4(192, 0, 2, 2);
+	CHECK_EQ(ask_as(&w, w.bearer, "GET", "/api/v1/user", NULL), 200);
+	w.from = ip4(192, 0, 2, 1);
+	w.t.now.us += 10 * US_PER_S;
+	CHECK_EQ(ask_as(&w, w.bearer, "GET", "/api/v1/user", NULL), 200);
+	throttle_free(w.env.guesses);
+	teardown(&w);
+}
+
 static void an_api_key_may_end_itself(void)
 {
 	struct world w;
@@ -416,6 +438,7 @@ int main(void)
 	RUN(nodes_are_shown_and_changed);
 	RUN(waiting_devices_are_let_in_or_sent_away);
 	RUN(a_policy_is_checked_before_it_is_kept);
+	RUN(who_guesses_keys_is_not_looked_at_for_a_while);
 	RUN(an_api_key_may_end_itself);
 	RUN(changes_are_audited_under_the_keys_name);
 	RUN(problems_come_as_the_asker_wants_them);
