@@ -42,6 +42,23 @@ int file_read(const char *path, size_t max, struct buf *ret)
 	return fd < 0 ? -errno : file_read_fd(fd, max, ret);
 }
 
+int file_read_private(const char *path, size_t max, struct buf *ret)
+{
+	AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) && (st.st_mode & 077))
+		return ERR_DENIED;
+	return file_read_fd(fd, max, ret);
+}
+
+bool file_exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
 int file_write_fd(int fd, struct span bytes)
 {
 	while (bytes.n) {

@@ -12,6 +12,8 @@
 /* -errno; ERR_LIMIT if the file is longer than max. "-" is not special. Appends to ret. */
 NODISCARD int file_read(const char *path, size_t max, struct buf *ret);
 NODISCARD int file_read_fd(int fd, size_t max, struct buf *ret);
+/* The same for a secret: ERR_DENIED if anybody but its owner has any right to it. */
+NODISCARD int file_read_private(const char *path, size_t max, struct buf *ret);
 
 /*
  * Writes path.tmp.XXXXXX beside the file, syncs, renames, syncs the folder. The
@@ -21,6 +23,8 @@ NODISCARD int file_write_atomic(const char *path, struct span contents, mode_t m
 
 /* An exclusive advisory lock for the life of the descriptor. -EWOULDBLOCK if somebody has it. */
 NODISCARD int file_lock(const char *path, int *ret_fd);
+
+bool file_exists(const char *path);
 
 /* The folder a path is in, "." for a bare name; the caller's to free. */
 char *file_folder(const char *path);

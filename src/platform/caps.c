@@ -1,5 +1,6 @@
 #include "platform/caps.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -168,6 +169,45 @@ static int set_groups(const char *user, gid_t gid)
 	bool is_name = user[0] < '0' || user[0] > '9';
 
 	return (is_name ? initgroups(user, gid) : setgroups(0, NULL)) < 0 ? -errno : 0;
+}
+
+static int give_all(int folder, uid_t uid, gid_t gid)
+{
+	DIR *d = fdopendir(folder);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return -errno;
+	while (r == 0 && (e = readdir(d))) {
+		struct stat st;
+
+		if (fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) &&
+		    fchownat(folder, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			r = -errno;
+	}
+	(void)closedir(d);
+	return r;
+}
+
+int caps_give(const char *user, const char *path)
+{
+	AUTO(fd_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0 || (fd < 0 && errno == ENOENT))
+		return 0;
+
+	int r = fd < 0 ? -errno : caps_find_user(user, &uid, &gid);
+
+	if (r == 0 && (fstat(fd, &st) < 0 || fchown(fd, uid, gid) < 0))
+		r = -errno;
+	if (r == 0 && S_ISDIR(st.st_mode))
+		r = give_all(TAKE_FD(fd), uid, gid);
+	return r;
 }
 
 int caps_become(const char *user, const int *list, size_t n)

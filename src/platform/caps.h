@@ -54,6 +54,13 @@ enum caps_refusal {
 	CAPS_KILL,   /* SIGSYS for the process; for tests */
 };
 
+/*
+ * Gives a file, or a folder and the files right in it, to the user: what root has
+ * made and caps_become's user is to go on with. Links are not followed. Harmless
+ * for a path that is not there, and for a process that is not root.  ERR_UNKNOWN, -errno
+ */
+NODISCARD int caps_give(const char *user, const char *path);
+
 /* The user and the group that caps_become would make us. ERR_UNKNOWN, -errno */
 NODISCARD int caps_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
 

@@ -106,9 +106,13 @@ static bool is_waiting_for_socket(const struct stream *s)
 
 static mono next_alarm(const struct stream *s)
 {
+	mono at = s->deadline;
+
 	if (s->stall_us > 0 && is_waiting_for_socket(s))
-		return mono_min(s->deadline, mono_after(s->progress, s->stall_us));
-	return s->deadline;
+		at = mono_min(at, mono_after(s->progress, s->stall_us));
+	if (s->half.us)
+		at = mono_min(at, mono_after(s->half, STREAM_HALF_US));
+	return at;
 }
 
 /* A timer that fires too early looks again, so it is only ever moved forward. */
@@ -247,6 +251,17 @@ static void show_plain(struct stream *s, const uint8_t *bytes, size_t old, size_
 		keep_unread(s, bytes, old);
 }
 
+/* Counts from the last time nothing was kept: each record that ends begins it anew. */
+static void watch_half(struct stream *s, bool progress)
+{
+	if (!tls_conn_is_half(s)) {
+		s->half = (mono){ 0 };
+	} else if (!s->half.us || progress) {
+		s->half = ev_now(s->ev);
+		arm(s);
+	}
+}
+
 static void read_tls(struct stream *s)
 {
 	uint8_t sealed[STREAM_READ_MAX];
@@ -263,6 +278,7 @@ static void read_tls(struct stream *s)
 		size_t fresh = tls_conn_unseal(s, &in, bytes + have, sizeof(bytes) - have);
 
 		stream_flush(s);
+		watch_half(s, fresh > 0);
 		if (fresh > 0 || usable(s))
 			show_plain(s, bytes, have, fresh);
 		if (in.opened && usable(s) && s->ops->open)
@@ -614,6 +630,7 @@ struct ev *stream_ev(const struct stream *s)
 
 void stream_pause(struct stream *s)
 {
+	s->half = (mono){ 0 }; /* it is us who do not read */
 	s->paused = true;
 	if (usable(s))
 		update_want(s);
@@ -624,6 +641,8 @@ void stream_resume(struct stream *s)
 	if (!s->paused)
 		return;
 	s->paused = false;
+	if (s->tls)
+		watch_half(s, true);
 	if (!usable(s))
 		return;
 	update_want(s);

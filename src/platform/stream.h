@@ -35,6 +35,8 @@ enum {
 	STREAM_IN_MAX = 64 << 10,   /* what a reader may leave unread, unless in_max says less */
 	STREAM_OUT_MAX = 1 << 20,
 	STREAM_TRY_MAX = 64 << 10, /* at most this much taken by one stream_try_write */
+	/* A TLS record that has come in part must be whole after so long, or it is ERR_TIMEOUT. */
+	STREAM_HALF_US = 30 * 1000 * 1000,
 };
 
 struct stream_ops {

@@ -22,6 +22,7 @@ struct stream {
 	struct outq out;
 	struct tls_conn *tls;
 	mono deadline, progress; /* progress: when the socket last took something */
+	mono half;               /* since when part of a record waits for the rest; 0: none does */
 	struct stream_count count;
 	struct addr peer;
 	uint32_t in_max, out_max, out_high, out_low, read_max;
@@ -61,5 +62,7 @@ size_t tls_conn_unseal(struct stream *s, struct tls_input *in, uint8_t *dst, siz
 /* Appends sealed records to the queue; the bytes taken, at most max. */
 NODISCARD int tls_conn_seal(struct stream *s, const struct iovec *iov, size_t n, size_t max);
 bool tls_conn_is_open(const struct stream *s);
+/* Part of a record has come, and is kept. */
+bool tls_conn_is_half(const struct stream *s);
 void tls_conn_shutdown(struct stream *s);
 void tls_conn_free(struct tls_conn *c);

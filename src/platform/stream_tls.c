@@ -316,6 +316,11 @@ bool tls_conn_is_open(const struct stream *s)
 	return s->tls->open;
 }
 
+bool tls_conn_is_half(const struct stream *s)
+{
+	return s->tls->records && s->tls->records->part_n > 0;
+}
+
 void tls_conn_shutdown(struct stream *s)
 {
 	uint8_t record[TLS_CONTROL_MAX];

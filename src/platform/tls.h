@@ -44,9 +44,9 @@ NODISCARD int tls_cert_acme_challenge(const char *name, const uint8_t digest[sta
 /*
  * Puts one more certificate at the end of the chain shown: self-signed Ed25519,
  * this common name and serial number, no CA. DERP relays tell their key that
- * way (see doc/relay.md).
+ * way (see doc/relay.md). One of that name from before is replaced.
  */
-NODISCARD int tls_cert_add_meta(struct tls_cert *c, const char *common_name, unsigned serial,
+NODISCARD int tls_cert_set_meta(struct tls_cert *c, const char *common_name, unsigned serial,
                                 wall from, wall until);
 /* SHA-256 of the leaf's DER, and when it ends. */
 void tls_cert_hash(const struct tls_cert *c, uint8_t ret[static TLS_HASH_LEN]);

@@ -300,7 +300,21 @@ int tls_cert_acme_challenge(const char *name, const uint8_t digest[static TLS_HA
 	return r;
 }
 
-int tls_cert_add_meta(struct tls_cert *c, const char *common_name, unsigned serial, wall from,
+static bool is_meta_of(const X509 *x, const X509 *meta)
+{
+	return X509_NAME_cmp(X509_get_subject_name(x), X509_get_subject_name(meta)) == 0;
+}
+
+/* One of the same name from before, which is always the last. */
+static void drop_meta(struct tls_cert *c, const X509 *meta)
+{
+	int n = sk_X509_num(c->chain);
+
+	if (n > 0 && is_meta_of(sk_X509_value(c->chain, n - 1), meta))
+		X509_free(sk_X509_pop(c->chain));
+}
+
+int tls_cert_set_meta(struct tls_cert *c, const char *common_name, unsigned serial, wall from,
                       wall until)
 {
 	AUTO(X509_free) X509 *x = bare_cert(common_name, serial, from, until);
@@ -310,8 +324,10 @@ int tls_cert_add_meta(struct tls_cert *c, const char *common_name, unsigned seri
 
 	if (r == 0)
 		r = finish(x, key, NULL);
-	if (r == 0)
+	if (r == 0) {
+		drop_meta(c, x);
 		(void)sk_X509_push(c->chain, TAKE(x));
+	}
 	return r;
 }
 

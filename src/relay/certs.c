@@ -39,13 +39,18 @@ static wall wall_plus(wall t, int64_t us)
 	return (wall){ t.us + us };
 }
 
+static bool meta_is_stale(const struct certs *c)
+{
+	return ev_wall(c->ev).us - c->meta_made.us > META_DAYS / 2 * DAY_US;
+}
+
 static int add_meta(struct certs *c, struct tls_cert *cert)
 {
 	char name[sizeof(DERP_META_CERT_PREFIX) + HEX_LEN(KEY_LEN)] = DERP_META_CERT_PREFIX;
 
 	(void)hex_encode(name + sizeof(DERP_META_CERT_PREFIX) - 1, c->relay.b, KEY_LEN);
 	c->meta_made = ev_wall(c->ev);
-	return tls_cert_add_meta(cert, name, DERP_VERSION,
+	return tls_cert_set_meta(cert, name, DERP_VERSION,
 	                         wall_plus(c->meta_made, -META_DAYS * DAY_US),
 	                         wall_plus(c->meta_made, META_DAYS * DAY_US));
 }
@@ -104,9 +109,8 @@ int certs_reload(struct certs *c, bool force)
 		return r;
 
 	uint64_t hash = hash_of(&chain, &key);
-	bool stale = ev_wall(c->ev).us - c->meta_made.us > META_DAYS / 2 * DAY_US;
 
-	if (!force && !stale && hash == c->seen)
+	if (!force && !meta_is_stale(c) && hash == c->seen)
 		return 0;
 	r = tls_cert_from_pem(buf_span(&chain), buf_span(&key), &cert);
 	if (r == 0)
@@ -116,6 +120,15 @@ int certs_reload(struct certs *c, bool force)
 	return r;
 }
 
+/* A certificate by ACME outlives the meta certificate at its end. */
+static void look_at_acme(struct certs *c)
+{
+	struct tls_cert *cert = acme_keep_cert(c->acme);
+
+	if (cert && meta_is_stale(c) && add_meta(c, cert) < 0)
+		log_warn("certificate: clients will not know our key beforehand");
+}
+
 static void on_look(struct ev_timer *t, mono now)
 {
 	struct certs *c = CONTAINER_OF(t, struct certs, look);
@@ -123,6 +136,11 @@ static void on_look(struct ev_timer *t, mono now)
 	int r = 0;
 
 	(void)now;
+	if (c->acme) {
+		look_at_acme(c);
+		ev_timer_after(c->ev, &c->look, LOOK_US);
+		return;
+	}
 	if (c->own && c->until.us - ev_wall(c->ev).us < RENEW_DAYS * DAY_US)
 		r = make_own(c);
 	if (r == 0)
@@ -192,6 +210,7 @@ static int start_acme(struct certs *c, const struct http_client *client)
 
 	int r = acme_keep_new(&keep, &c->acme);
 
+	ev_timer_after(c->ev, &c->look, LOOK_US);
 	/* One that was kept from before is not told as a change. */
 	if (r == 0 && acme_keep_cert(c->acme) && !c->until.us)
 		on_acme(c, acme_keep_cert(c->acme));

@@ -69,6 +69,7 @@ struct daemon {
 	struct stun_io stun_io[UDP_FAMILIES];
 	struct stunsrv stun;
 	struct ev_timer stun_again;
+	bool made_folder; /* that of the key */
 	struct ev_signal signals;
 	bool handed_over;
 	struct ev_timer end;
@@ -507,10 +508,31 @@ static int fence_files(const struct daemon *d)
 	return caps_landlock(paths);
 }
 
+/*
+ * What root has read or made for us is to be read and written by our own user: by a
+ * successor, or when a certificate is renewed. Folders that somebody else made stay his.
+ */
+static int give_files(const struct daemon *d)
+{
+	const struct relay_config *c = &d->cfg;
+	AUTO_FREE char *folder = folder_of(c->key_file);
+	AUTO_FREE char *own = str_fmt("%s.crt", c->key_file);
+	AUTO_FREE char *own_key = str_fmt("%s.crt.key", c->key_file);
+	const char *paths[] = { c->key_file, own, own_key, c->acme[0] ? c->acme_folder : "",
+		                d->made_folder ? folder : "" };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && c->user[0] && i < ARRAY_LEN(paths); i++)
+		r = paths[i][0] ? caps_give(c->user, paths[i]) : 0;
+	return r < 0 ? log_ret(r, "cannot give our files to %s", c->user) : 0;
+}
+
 static int drop_privileges(struct daemon *d)
 {
-	int r = caps_no_dump();
+	int r = give_files(d);
 
+	if (r == 0)
+		r = caps_no_dump();
 	if (r == 0)
 		r = d->cfg.user[0] ? caps_become(d->cfg.user, NULL, 0) : caps_keep(NULL, 0);
 	if (r == 0)
@@ -532,14 +554,19 @@ static int drop_privileges(struct daemon *d)
 
 static int load_keys(struct daemon *d)
 {
-	int r = keyfile_load(d->cfg.key_file, &d->key);
+	int r = keyfile_load(d->cfg.key_file, &d->key, &d->made_folder);
 
+	if (r == ERR_DENIED)
+		return log_ret(r, "others may read the key in %s (chmod 600)", d->cfg.key_file);
 	if (r < 0)
 		return log_ret(r, "cannot use the key in %s", d->cfg.key_file);
 	if (!d->cfg.mesh_key_file[0])
 		return 0;
 	r = keyfile_mesh(d->cfg.mesh_key_file, d->mesh_key);
 	d->has_mesh_key = r == 0;
+	if (r == ERR_DENIED)
+		return log_ret(r, "others may read the mesh key in %s (chmod 600)",
+		               d->cfg.mesh_key_file);
 	return r < 0 ? log_ret(r, "cannot use the mesh key in %s", d->cfg.mesh_key_file) : 0;
 }
 

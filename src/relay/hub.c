@@ -350,9 +350,30 @@ static int stash_grow(struct hub *h, struct hub_client *c, size_t need)
 	pool_put(&h->stash_pool, c->stash, c->stash_cap);
 	c->stash = block;
 	c->stash_cap = (uint32_t)need;
-	if (!link_in_list(&c->in_stashes))
+	if (!link_in_list(&c->in_stashes)) {
+		c->stash_since = h->now;
 		list_append(&h->stashes, &c->in_stashes);
+	}
 	return 0;
+}
+
+void hub_doom_unfinished(struct hub *h, mono then, bool (*excused)(struct hub_client *c))
+{
+	struct hub_client *c, *tmp;
+
+	list_each_safe(c, tmp, &h->stashes, in_stashes) {
+		if (!mono_before(c->stash_since, then))
+			return;
+		if (c->doomed)
+			continue;
+		if (excused(c)) {
+			c->stash_since = h->now;
+			list_remove(&c->in_stashes);
+			list_append(&h->stashes, &c->in_stashes);
+		} else {
+			hub_doom(h, c, ERR_TIMEOUT);
+		}
+	}
 }
 
 static void stash_add(struct hub_client *c, struct span *in, size_t want)

@@ -132,6 +132,7 @@ struct hub_client {
 	bool stage_begun; /* its first byte is within a frame */
 	uint8_t *stash;   /* the beginning of a frame */
 	uint32_t stash_n, stash_cap;
+	mono stash_since;
 	struct buf control;
 	uint32_t control_sent;
 	/* the last destination: most packets go where the one before went */
@@ -212,6 +213,17 @@ static inline bool hub_has_output(const struct hub *h)
 void hub_keep_alive(struct hub *h, struct hub_client *c);
 /* Clients that must be closed (doomed says why), one a call; NULL: no more. */
 struct hub_client *hub_next_doomed(struct hub *h);
+/*
+ * Dooms with ERR_TIMEOUT those whose frame has been unfinished since before `then`,
+ * but for those that `excused` (not read from, say), for whom time begins anew.
+ */
+void hub_doom_unfinished(struct hub *h, mono then, bool (*excused)(struct hub_client *c));
+static inline bool hub_has_unfinished(const struct hub *h)
+{
+	return !list_empty(&h->stashes);
+}
+/* What is wrong with the hub's own books, or NULL. For the debug pages and tests. */
+const char *hub_check(const struct hub *h);
 /* The client that has been blocked longest, or NULL. */
 struct hub_client *hub_longest_blocked(const struct hub *h);
 

@@ -186,3 +186,50 @@ void hub_link_forget(struct hub *h, struct hub_client *link)
 	while (!list_empty(&link->fwds))
 		drop_fwd(h, list_first(&link->fwds, struct hub_fwd, of_link));
 }
+
+/* --- the books --- */
+
+static const char *check_client(const struct hub *h, const struct hub_client *c)
+{
+	struct hub_edge *e;
+	unsigned edges = 0;
+	uint32_t queued = 0;
+
+	list_each(e, &c->edges, of_dst) {
+		edges++;
+		for (enum hub_kind k = 0; k < HUB_KINDS; k++) {
+			queued += e->flow[k].bytes;
+			if ((e->flow[k].head != NULL) != link_in_list(&e->flow[k].active))
+				return "a line with packets is not served, or an empty one is";
+		}
+	}
+	if (edges != c->n_edges)
+		return "a client's senders are miscounted";
+	if (queued != c->queued)
+		return "a client's queue is miscounted";
+	if (c->blocked != link_in_list(&c->in_blocked))
+		return "a client waits for its socket and is not listed so";
+	if (c->role != HUB_LINK && hub_peer_find(h, &c->peer->key) != c->peer)
+		return "a client's key leads elsewhere";
+	return NULL;
+}
+
+const char *hub_check(const struct hub *h)
+{
+	const struct hub_client *c;
+	size_t clients = 0, home = 0;
+
+	list_each(c, &h->clients, all) {
+		const char *wrong = check_client(h, c);
+
+		if (wrong)
+			return wrong;
+		clients++;
+		home += c->home;
+	}
+	if (clients != h->n_clients)
+		return "clients are miscounted";
+	if (home != h->n_home)
+		return "homes are miscounted";
+	return NULL;
+}

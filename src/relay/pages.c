@@ -4,7 +4,7 @@
 
 #include "http/h1.h"
 
-enum { CHALLENGE_MAX = 64, LISTED_MAX = 1000 };
+enum { CHALLENGE_MAX = 64 };
 
 struct row {
 	const char *path; /* ends in '/' and more: all below it */
@@ -158,12 +158,24 @@ static void healthz(const struct http_head *head, struct span query, const struc
 	buf_add_str(&ret->body, "\n");
 }
 
+/* From this machine, and not by a proxy on it for somebody else. */
+static bool is_trusted(const struct http_head *head, const struct page_env *env)
+{
+	static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Real-IP",
+		                                  "Via" };
+
+	for (size_t i = 0; i < ARRAY_LEN(of_proxies); i++) {
+		if (http_find(head, of_proxies[i]).p)
+			return false;
+	}
+	return env->trusted;
+}
+
 static void metrics(const struct http_head *head, struct span query, const struct page_env *env,
                     struct page *ret)
 {
-	(void)head;
 	(void)query;
-	if (!env->trusted && !env->metrics) {
+	if (!is_trusted(head, env) && !env->metrics) {
 		text(ret, 404, "not found\n");
 		return;
 	}
@@ -174,16 +186,13 @@ static void metrics(const struct http_head *head, struct span query, const struc
 		env->more_metrics(env->owner, &ret->body);
 }
 
+static struct span path_of(const struct http_head *head, struct span *ret_query);
+
 static void debug(const struct http_head *head, struct span query, const struct page_env *env,
                   struct page *ret)
 {
-	char key[KEY_TEXT_MAX];
-
-	(void)head;
 	(void)query;
-	text(ret, 200, "fairlead relay " FAIRLEAD_VERSION "\n");
-	buf_fmt(&ret->body, "key %s\n\n", node_pub_text(relay_public(env->relay), key));
-	relay_list_clients(env->relay, &ret->body);
+	page_debug(span_from(path_of(head, &query), strlen("/debug/")), env, ret);
 }
 
 /* clang-format off */
@@ -246,7 +255,7 @@ bool page_find(const struct http_head *head, const struct page_env *env, struct 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (!fits(&rows[i], path))
 			continue;
-		if (rows[i].private && !env->trusted)
+		if (rows[i].private && !is_trusted(head, env))
 			break;
 		if (rows[i].get_only && !get) {
 			text(ret, 405, "method not allowed\n");
@@ -355,31 +364,4 @@ void relay_metrics(struct relay *r, struct buf *out)
 	metric(out, "held_back_total", "counter", "times a client waited as it flooded a queue",
 	       c->held_back);
 	closes(c, out);
-}
-
-void relay_list_clients(struct relay *r, struct buf *out)
-{
-	struct hub *h = relay_hub(r);
-	struct hub_client *c;
-	unsigned n = 0;
-
-	buf_add_str(out,
-	            "key role from packets_in bytes_in packets_out bytes_out queued dropped\n");
-	list_each(c, &h->clients, all) {
-		char key[KEY_TEXT_MAX], from[ADDR_TEXT_MAX];
-		const struct node_pub *k = hub_key(c);
-		const char *role = c->role == HUB_NODE   ? c->home ? "home" : "node"
-		                   : c->role == HUB_MESH ? "mesh"
-		                                         : "link";
-
-		if (n++ == LISTED_MAX) {
-			buf_fmt(out, "and %zu more\n", h->n_clients - LISTED_MAX);
-			return;
-		}
-		buf_fmt(out, "%s %s %s %llu %llu %llu %llu %u %llu\n",
-		        k ? node_pub_text(k, key) : "-", role, addr_text(&c->addr, from),
-		        (unsigned long long)c->packets_in, (unsigned long long)c->bytes_in,
-		        (unsigned long long)c->packets_out, (unsigned long long)c->bytes_out,
-		        c->queued, (unsigned long long)c->dropped);
-	}
 }

@@ -54,3 +54,5 @@ void page_write(struct buf *out, const struct http_head *head, const struct page
 void relay_metrics(struct relay *r, struct buf *out);
 /* A line a client, for operators. */
 void relay_list_clients(struct relay *r, struct buf *out);
+/* What there is below /debug/; `rest` is the path behind it. */
+void page_debug(struct span rest, const struct page_env *env, struct page *ret);

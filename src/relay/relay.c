@@ -17,6 +17,8 @@ static void close_doomed(struct relay *r)
 			continue;
 		if (c->doomed == ERR_CLOSED)
 			session_close(s, RELAY_CLOSE_KICKED);
+		else if (c->doomed == ERR_TIMEOUT)
+			session_close(s, RELAY_CLOSE_UNFINISHED);
 		else if (c->doomed == ERR_LIMIT)
 			session_close(s, RELAY_CLOSE_MEMORY);
 		else
@@ -31,8 +33,14 @@ static void on_flush(struct ev_defer *d)
 	r->hub.now = ev_now(r->env.ev);
 	hub_flush(&r->hub);
 	close_doomed(r);
-	if (hub_longest_blocked(&r->hub) && !ev_timer_active(&r->stalls))
+	if ((hub_longest_blocked(&r->hub) || hub_has_unfinished(&r->hub)) &&
+	    !ev_timer_active(&r->stalls))
 		ev_timer_after(r->env.ev, &r->stalls, STALL_CHECK_US);
+}
+
+static bool is_excused(struct hub_client *c)
+{
+	return c->role == HUB_LINK || session_is_held(CONTAINER_OF(c, struct relay_session, hub));
 }
 
 static void on_stalls(struct ev_timer *t, mono now)
@@ -40,6 +48,8 @@ static void on_stalls(struct ev_timer *t, mono now)
 	struct relay *r = CONTAINER_OF(t, struct relay, stalls);
 	struct hub_client *c, *tmp;
 
+	r->hub.now = now;
+	hub_doom_unfinished(&r->hub, mono_after(now, -(int64_t)RELAY_UNFINISHED_US), is_excused);
 	list_each_safe(c, tmp, &r->hub.blocked, in_blocked) {
 		if (c->role != HUB_LINK)
 			session_check_stall(CONTAINER_OF(c, struct relay_session, hub), now);

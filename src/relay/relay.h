@@ -20,17 +20,18 @@
 #include "relay/hub.h"
 
 /* Why a connection ended. */
-#define RELAY_CLOSE_LIST(X)                                                           \
-	X(PEER, "peer", "the client closed it")                                       \
-	X(NETWORK, "network", "the network broke it")                                 \
-	X(LOGIN_TIMEOUT, "login_timeout", "the login did not come in time")           \
-	X(LOGIN_BAD, "login_bad", "the login was none, or did not open")              \
-	X(DENIED, "denied", "not admitted")                                           \
-	X(FULL, "full", "as many clients as there may be")                            \
-	X(BAD_FRAME, "bad_frame", "a frame broke the rules")                          \
-	X(SLOW, "slow", "the client stopped reading")                                 \
-	X(MEMORY, "memory", "the client's unfinished or unread frames held too much") \
-	X(KICKED, "kicked", "a neighbour asked for it")                               \
+#define RELAY_CLOSE_LIST(X)                                                              \
+	X(PEER, "peer", "the client closed it")                                          \
+	X(NETWORK, "network", "the network broke it")                                    \
+	X(LOGIN_TIMEOUT, "login_timeout", "the login did not come in time")              \
+	X(LOGIN_BAD, "login_bad", "the login was none, or did not open")                 \
+	X(DENIED, "denied", "not admitted")                                              \
+	X(FULL, "full", "as many clients as there may be")                               \
+	X(BAD_FRAME, "bad_frame", "a frame broke the rules")                             \
+	X(SLOW, "slow", "the client stopped reading")                                    \
+	X(UNFINISHED, "unfinished", "a frame, or a TLS record, was begun and not ended") \
+	X(MEMORY, "memory", "the client's unfinished or unread frames held too much")    \
+	X(KICKED, "kicked", "a neighbour asked for it")                                  \
 	X(SHUTDOWN, "shutdown", "the relay ends")
 
 enum relay_close {
@@ -81,6 +82,7 @@ struct relay_env {
 enum {
 	RELAY_WRITE_TIMEOUT_US = 2 * 1000 * 1000,
 	RELAY_MESH_WRITE_TIMEOUT_US = 30 * 1000 * 1000,
+	RELAY_UNFINISHED_US = 30 * 1000 * 1000, /* for a frame that has begun */
 	RELAY_TCP_KEEPALIVE_S = 600,
 	RELAY_TCP_USER_TIMEOUT_MS = 15000,
 	RELAY_UNSENT_LOW = 128 << 10, /* the kernel holds little: who is next is decided here */

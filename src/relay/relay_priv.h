@@ -13,7 +13,7 @@ struct relay {
 	size_t n_pending, n_sessions;
 	mono light_at; /* when somebody last sent just a little */
 	struct ev_defer flush;
-	struct ev_timer stalls; /* runs while anybody is blocked */
+	struct ev_timer stalls; /* runs while anybody is blocked, or a frame is unfinished */
 };
 
 enum session_state { SESSION_LOGIN, SESSION_ASKING, SESSION_OPEN };
@@ -45,3 +45,5 @@ void session_answer(struct relay_session *s, bool allow);
 /* Closes it if its socket has taken nothing for too long. */
 void session_check_stall(struct relay_session *s, mono now);
 void session_unthrottle(struct relay_session *s);
+/* It is not read from just now. */
+bool session_is_held(const struct relay_session *s);

@@ -77,7 +77,7 @@ static void on_closed(struct stream *st, void *owner, int why)
 
 	(void)st;
 	if (why == ERR_TIMEOUT)
-		session_close(s, s->state == SESSION_OPEN ? RELAY_CLOSE_SLOW
+		session_close(s, s->state == SESSION_OPEN ? RELAY_CLOSE_UNFINISHED
 		                                          : RELAY_CLOSE_LOGIN_TIMEOUT);
 	else if (why == ERR_CLOSED)
 		session_close(s, RELAY_CLOSE_PEER);
@@ -257,6 +257,11 @@ void session_unthrottle(struct relay_session *s)
 		return;
 	ev_timer_stop(s->relay->env.ev, &s->throttle);
 	stream_resume(s->stream);
+}
+
+bool session_is_held(const struct relay_session *s)
+{
+	return ev_timer_active(&s->throttle);
 }
 
 static void on_throttle(struct ev_timer *t, mono now)

@@ -53,7 +53,7 @@ def with_ours(lab):
 
 @test('a neighbour with another mesh key may not watch')
 def wrong_key(lab):
-    lab.write('wrong.key', 'ab' * 32)
+    os.chmod(lab.write('wrong.key', 'ab' * 32), 0o600)
     lab.stop(lab.b)
     lab.b = lab.start(lab.ns['b'], [os.path.join(BUILD, 'src/main/fairlead-relay'), '--hostname', 'b.test', '--key-file', lab.path('b.key'),
                       '--listen', '0.0.0.0:443', '--http-listen', '', '--plain-listen', '127.0.0.1:8080', '--cert-file',

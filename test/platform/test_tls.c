@@ -150,7 +150,7 @@ static void the_meta_certificate_tells_the_relays_key(void)
 
 	memset(name + 7, 'a', 64);
 	world_open(TLS_ALPN_HTTP1);
-	CHECK_OK(tls_cert_add_meta(w.cert, name, 2, (wall){ now.us - US_PER_S },
+	CHECK_OK(tls_cert_set_meta(w.cert, name, 2, (wall){ now.us - US_PER_S },
 	                           (wall){ now.us + 3600 * US_PER_S }));
 	connect_pair();
 	CHECK_EQ(p.a.opens, 1);
@@ -159,6 +159,15 @@ static void the_meta_certificate_tells_the_relays_key(void)
 	CHECK_EQ(serial, 2);
 	CHECK_EQ(stream_tls_find_cn(p.a.s, "derpkey", rest, 64, &serial), ERR_LIMIT);
 	CHECK_EQ(stream_tls_find_cn(p.a.s, "nokey", rest, 64, &serial), ERR_UNKNOWN);
+	pair_close(&p);
+	/* One of the same name takes its place: a pinned certificate stays alone with it. */
+	CHECK_OK(tls_cert_set_meta(w.cert, name, 3, (wall){ now.us - US_PER_S },
+	                           (wall){ now.us + 3600 * US_PER_S }));
+	w.peer.pass_over = "derpkey";
+	connect_pair();
+	CHECK_EQ(p.a.opens, 1);
+	CHECK_OK(stream_tls_find_cn(p.a.s, "derpkey", rest, sizeof(rest), &serial));
+	CHECK_EQ(serial, 3);
 	world_close();
 }
 

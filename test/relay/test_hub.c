@@ -635,6 +635,37 @@ static void unfinished_frames_are_bounded_and_the_longest_gives_way(void)
 	free(v);
 }
 
+static bool excuse_second(struct hub_client *c)
+{
+	return node_pub_eq(hub_key(c), &(struct node_pub){ { 2, 1, 2, 3 } });
+}
+
+static void a_frame_that_is_never_finished_dooms_unless_its_sender_is_held(void)
+{
+	static const uint8_t begun[DERP_HEADER + 1] = { DERP_SEND_PACKET, 0, 0, 0xff, 0, 1 };
+	struct fake v[3];
+
+	start_default();
+	for (uint8_t i = 0; i < 3; i++) {
+		join(&v[i], HUB_NODE, (uint8_t)(i + 1));
+		CHECK_OK(hub_recv(&hub, &v[i].c, SPAN_OF(begun), now));
+		now = mono_after(now, US_PER_S);
+	}
+	CHECK(hub_has_unfinished(&hub));
+	hub.now = now;
+	hub_doom_unfinished(&hub, mono_after(now, -US_PER_S), excuse_second);
+	CHECK(hub_next_doomed(&hub) == &v[0].c);
+	CHECK(!hub_next_doomed(&hub));
+	CHECK_EQ(v[0].c.doomed, ERR_TIMEOUT);
+	/* For the second, time has begun anew. */
+	hub.now = now = mono_after(now, 100);
+	hub_doom_unfinished(&hub, mono_after(now, -50), excuse_second);
+	CHECK(hub_next_doomed(&hub) == &v[2].c);
+	CHECK(!hub_next_doomed(&hub));
+	stop(v, 3);
+	CHECK(!hub_has_unfinished(&hub));
+}
+
 static void home_is_counted(void)
 {
 	AUTO_DONE(buf) struct buf b = { 0 };
@@ -713,6 +744,8 @@ static void a_long_random_run_keeps_its_books(void)
 				                : disco(0));
 		}
 		buf_clear(&v[i].got);
+		if (step % 64 == 0)
+			CHECK(!hub_check(&hub));
 	}
 	for (unsigned i = 0; i < N; i++) {
 		if (in[i])
@@ -743,6 +776,7 @@ int main(void)
 	RUN(slow_readers_cannot_take_the_memory_of_those_who_keep_up);
 	RUN(a_lost_socket_dooms_its_client);
 	RUN(unfinished_frames_are_bounded_and_the_longest_gives_way);
+	RUN(a_frame_that_is_never_finished_dooms_unless_its_sender_is_held);
 	RUN(home_is_counted);
 	RUN(a_long_random_run_keeps_its_books);
 	return check_done();

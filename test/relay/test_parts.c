@@ -1,7 +1,13 @@
 /* The relay's small pure parts: upgrade, pages, settings, STUN limits, WebSocket frames. */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
 #include "base/mem.h"
 #include "http/h1.h"
 #include "relay/config.h"
+#include "relay/keyfile.h"
 #include "relay/pages.h"
 #include "relay/stunsrv.h"
 #include "relay/websock.h"
@@ -117,6 +123,89 @@ static void pages_are_told_apart_by_path_method_and_who_asks(void)
 		CHECK(strstr(answer(text, (struct page_env){ .trusted = cases[i].trusted }, &out),
 		             want));
 	}
+}
+
+static void operators_pages_are_for_this_machine_alone(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *request;
+		const char *want;
+	} cases[] = {
+		{ "GET /debug/ HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 " },
+		{ "GET /debug/ HTTP/1.1\r\nHost: h\r\n\r\n", "key nodekey:" },
+		{ "GET /debug/check HTTP/1.1\r\nHost: h\r\n\r\n", "in order" },
+		{ "GET /debug/clients/ HTTP/1.1\r\nHost: h\r\n\r\n", "key role from" },
+		{ "GET /debug/traffic HTTP/1.1\r\nHost: h\r\n\r\n", "key role from" },
+		{ "GET /debug/vars HTTP/1.1\r\nHost: h\r\n\r\n", "\t\"fairlead_relay_clients\": 0," },
+		{ "GET /debug/vars HTTP/1.1\r\nHost: h\r\n\r\n", "{reason=\\\"slow\\\"}\": 0," },
+		{ "GET /debug/varz HTTP/1.1\r\nHost: h\r\n\r\n", "\nfairlead_relay_clients 0\n" },
+		{ "GET /debug/nothing HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 404 " },
+		{ "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", "\nfairlead_relay_clients 0\n" },
+		/* A proxy on this machine asks for somebody who may be anywhere. */
+		{ "GET /debug/ HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", "HTTP/1.1 404 " },
+		{ "GET /metrics HTTP/1.1\r\nHost: h\r\nVia: 1.1 p\r\n\r\n", "HTTP/1.1 404 " },
+		{ "GET /debug/vars HTTP/1.1\r\nHost: h\r\nForwarded: for=192.0.2.1\r\n\r\n", "HTTP/1.1 404 " },
+	};
+	/* clang-format on */
+	AUTO_WIPE(node_priv) key;
+	struct rand_src rnd;
+	struct ev *ev = ev_new();
+	struct relay_env env = { .ev = ev, .rand = &rnd, .key = &key };
+
+	rand_seeded(&rnd, 1);
+	node_priv_new(&key);
+
+	struct relay *r = relay_new(&env);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_DONE(buf) struct buf out = { 0 };
+
+		CHECK(strstr(answer(cases[i].request,
+		                    (struct page_env){ .relay = r, .trusted = true }, &out),
+		             cases[i].want));
+	}
+	relay_free(r);
+	ev_free(ev);
+}
+
+static void a_key_is_made_for_us_alone_and_refused_when_others_may_read_it(void)
+{
+	AUTO_WIPE(node_priv) made;
+	AUTO_WIPE(node_priv) read;
+	char folder[] = "/tmp/fairlead-key-XXXXXX";
+	uint8_t mesh[DERP_MESH_KEY];
+	bool made_folder = false;
+
+	CHECK(mkdtemp(folder) != NULL);
+
+	AUTO_FREE char *sub = str_fmt("%s/state", folder);
+	AUTO_FREE char *path = str_fmt("%s/relay.key", sub);
+	AUTO_FREE char *mesh_path = str_fmt("%s/mesh.key", sub);
+	struct stat st;
+
+	CHECK_OK(keyfile_load(path, &made, &made_folder));
+	CHECK(made_folder);
+	CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	CHECK(stat(sub, &st) == 0 && (st.st_mode & 0777) == 0700);
+	made_folder = false;
+	CHECK_OK(keyfile_load(path, &read, &made_folder));
+	CHECK(!made_folder);
+	CHECK_MEM(made.b, read.b, sizeof(made.b));
+	CHECK(chmod(path, 0640) == 0);
+	CHECK_EQ(keyfile_load(path, &read, &made_folder), ERR_DENIED);
+	CHECK_OK(file_write_atomic(mesh_path,
+	                           SPAN_LIT("00112233445566778899aabbccddeeff"
+	                                    "00112233445566778899aabbccddeeff\n"),
+	                           0604));
+	CHECK_EQ(keyfile_mesh(mesh_path, mesh), ERR_DENIED);
+	CHECK(chmod(mesh_path, 0400) == 0);
+	CHECK_OK(keyfile_mesh(mesh_path, mesh));
+	CHECK_EQ(mesh[1], 0x11);
+	(void)unlink(path);
+	(void)unlink(mesh_path);
+	(void)rmdir(sub);
+	(void)rmdir(folder);
 }
 
 static void a_settings_file_is_read_and_flags_win(void)
@@ -264,6 +353,8 @@ int main(void)
 	RUN(a_request_for_derp_is_understood_in_every_form);
 	RUN(a_challenge_is_echoed_only_if_it_is_one);
 	RUN(pages_are_told_apart_by_path_method_and_who_asks);
+	RUN(operators_pages_are_for_this_machine_alone);
+	RUN(a_key_is_made_for_us_alone_and_refused_when_others_may_read_it);
 	RUN(a_settings_file_is_read_and_flags_win);
 	RUN(a_wrong_setting_is_named_with_its_line);
 	RUN(one_source_gets_its_rate_and_others_theirs);
