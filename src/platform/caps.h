@@ -45,6 +45,9 @@ bool caps_have(int cap);
 /* Nothing we execute gains rights. Needed before caps_seccomp without CAP_SYS_ADMIN. -errno */
 NODISCARD int caps_no_new_privs(void);
 
+/* A filter of system calls is in force already: a predecessor's, or a service manager's. */
+bool caps_is_filtered(void);
+
 /* No core file, no ptrace, /proc/self not readable by our own user. -errno */
 NODISCARD int caps_no_dump(void);
 

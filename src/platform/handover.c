@@ -64,6 +64,11 @@ int handover_start(char *const *argv, const struct handover_fd *fds, size_t n, p
 	return 0;
 }
 
+bool handover_is_successor(void)
+{
+	return getenv(PREDECESSOR) != NULL;
+}
+
 void handover_done(void)
 {
 	const char *text = getenv(PREDECESSOR);

@@ -4,6 +4,7 @@
  * meanwhile is refused. The new process finds them as if a service manager had
  * passed them (listen_inherited), and calls handover_done when it serves.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +22,8 @@ NODISCARD int handover_start(char *const *argv, const struct handover_fd *fds, s
                              pid_t *ret);
 /* In the new process: ends the old one with SIGTERM. Nothing happens if there is none. */
 void handover_done(void);
+/* We were started by handover_start, and handover_done has not been called yet. */
+bool handover_is_successor(void);
 
 /* As many descriptors as the system lets us have; the number. */
 size_t limits_raise_files(void);
