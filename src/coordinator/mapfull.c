@@ -65,11 +65,16 @@ static struct image *image_new(struct maphub *h, struct view *view, const struct
 
 /*
  * An old image costs its users a longer first delta; past this a new one is
- * cheaper. Who takes the map once has no delta.
+ * cheaper. Who takes the map once has no delta; who has a map from before must
+ * not miss a peer of it even for a moment.
  */
-static bool fresh_enough(const struct maphub *h, const struct image *i, bool once)
+static bool fresh_enough(const struct maphub *h, const struct image *i, const struct mapsess *s,
+                         const struct view *now)
 {
-	return state_seq(h->st) - i->seq <= (once ? 0 : 64 + i->view->n / 2);
+	if (s->returns && (i->view->n != now->n ||
+	                   memcmp(i->view->ids, now->ids, now->n * sizeof(*now->ids)) != 0))
+		return false;
+	return state_seq(h->st) - i->seq <= (s->once ? 0 : 64 + i->view->n / 2);
 }
 
 static struct image *image_of(struct mapsess *s, struct class *class, const struct node *viewer,
@@ -81,7 +86,8 @@ static struct image *image_of(struct mapsess *s, struct class *class, const stru
 
 	if (!cache)
 		return image_new(h, visibility_view(h->vis, NULL), viewer, form, now);
-	if (!cache->image[form] || !fresh_enough(h, cache->image[form], s->once)) {
+	if (!cache->image[form] ||
+	    !fresh_enough(h, cache->image[form], s, visibility_view(h->vis, class))) {
 		image_unref(cache->image[form]);
 		cache->image[form] = image_new(h, visibility_view(h->vis, class), viewer, form,
 		                               now);

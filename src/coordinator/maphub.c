@@ -156,6 +156,11 @@ struct mapsess *mapsess_new(struct maphub *h, uint64_t node, enum piece_form for
 	return s;
 }
 
+void mapsess_returns(struct mapsess *s)
+{
+	s->returns = true;
+}
+
 static void drop_ping(struct mapsess *s)
 {
 	struct ping *p = s->pings;

@@ -44,6 +44,11 @@ void maphub_changed(struct maphub *h, const struct change *c);
  * A stream of the node. once: for a single answer; it is not among the hub's
  * sessions then.
  */
+/*
+ * Ends a session's patience with an old image: this client holds a map, and a
+ * peer that is not in the first message would be torn down and made anew.
+ */
+void mapsess_returns(struct mapsess *s);
 struct mapsess *mapsess_new(struct maphub *h, uint64_t node, enum piece_form form, bool once);
 void mapsess_free(struct mapsess *s);
 /*

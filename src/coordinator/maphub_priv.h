@@ -79,6 +79,7 @@ struct mapsess {
 	uint64_t node;
 	enum piece_form form;
 	bool once, started, self_dirty;
+	bool returns; /* it may hold a map already */
 	struct view *view;
 	uint64_t seq;
 	uint64_t derp_version, dns_version, stamp;

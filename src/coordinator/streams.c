@@ -246,6 +246,14 @@ size_t streams_count(const struct streams *s)
 
 /* ---- requests ---- */
 
+/* Since it registered it had a stream: then it was seen again. */
+static bool was_here(const struct state *st, uint64_t id)
+{
+	const struct node *n = state_node(st, id);
+
+	return n && n->last_seen.us > n->created.us;
+}
+
 static void open_stream(struct coord_call *c, const struct map_request *q, uint64_t node)
 {
 	struct streams *s = c->co->streams;
@@ -257,6 +265,8 @@ static void open_stream(struct coord_call *c, const struct map_request *q, uint6
 	m->req = c->req;
 	m->form = q->zstd ? PIECE_ZSTD : PIECE_PLAIN;
 	m->sess = mapsess_new(c->co->hub, node, m->form, false);
+	if (was_here(c->co->st, node))
+		mapsess_returns(m->sess);
 	m->keepalive.fn = on_keepalive;
 	list_append(&s->list, &m->link);
 	map_insert(&s->by_node, &m->by_node, node_hash(s, node));

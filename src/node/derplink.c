@@ -563,19 +563,53 @@ int derplink_send(struct derplink *d, int region, const struct node_pub *to, str
 	return ret < 0 ? ret : 0;
 }
 
-void derplink_link_changed(struct derplink *d)
+static void probe(struct relay *r)
+{
+	static const uint8_t data[DERP_PING_LEN] = { 'l', 'i', 'n', 'k' };
+	struct derplink *d = r->d;
+
+	derp_put(&r->client.out, DERP_PING, SPAN_OF(data));
+	flush_client(r);
+	r->probing = true;
+	r->heard = ev_now(d->cfg.ev);
+	ev_timer_after(d->cfg.ev, &r->timer, PROBE_US + 1);
+}
+
+void derplink_probe(struct derplink *d, int region)
+{
+	struct relay *r = find(d, region);
+
+	if (r && r->state == UP && !r->probing &&
+	    mono_since(r->heard, ev_now(d->cfg.ev)) > PROBE_US)
+		probe(r);
+}
+
+static bool has_address(const struct relay *r, const struct ip *ips, size_t n)
+{
+	struct addr local;
+
+	if (stream_local(r->stream, &local) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (ip_eq(&ips[i], &local.ip))
+			return true;
+	}
+	return ip_is_loopback(&local.ip) || ip_is_link_local(&local.ip);
+}
+
+void derplink_link_changed(struct derplink *d, const struct ip *ips, size_t n)
 {
 	struct relay *r;
 
 	list_each(r, &d->relays, link) {
-		if (r->state == UP) {
-			static const uint8_t data[DERP_PING_LEN] = { 'l', 'i', 'n', 'k' };
-
-			derp_put(&r->client.out, DERP_PING, SPAN_OF(data));
-			flush_client(r);
-			r->probing = true;
-			r->heard = ev_now(d->cfg.ev);
-			ev_timer_after(d->cfg.ev, &r->timer, PROBE_US + 1);
+		if (r->state == UP && !has_address(r, ips, n)) {
+			/* Nothing can come back to where it was made from. */
+			next_node(r);
+			r->backoff_us = 0;
+			if (ev_timer_active(&r->timer))
+				ev_timer_after(d->cfg.ev, &r->timer, 0);
+		} else if (r->state == UP) {
+			probe(r);
 		} else if (r->state == OFF && ev_timer_active(&r->timer)) {
 			/* What stood in the way may be gone. */
 			r->backoff_us = 0;

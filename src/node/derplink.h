@@ -59,8 +59,14 @@ void derplink_set_home(struct derplink *d, int region);
  */
 NODISCARD int derplink_send(struct derplink *d, int region, const struct node_pub *to,
                             struct span packet);
-/* Addresses changed: connections that do not answer within 3 s are made again. */
-void derplink_link_changed(struct derplink *d);
+/* It may be needed soon: one that was silent is asked, and made again if it does not answer in 3 s.
+ */
+void derplink_probe(struct derplink *d, int region);
+/*
+ * Our addresses are these now: connections made from others are made again at
+ * once, the rest if they do not answer within 3 s.
+ */
+void derplink_link_changed(struct derplink *d, const struct ip *ips, size_t n);
 bool derplink_connected(const struct derplink *d, int region);
 /* When a frame last came from there; 0: never. */
 mono derplink_heard(const struct derplink *d, int region);

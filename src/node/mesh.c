@@ -29,6 +29,9 @@ static void carry_out(struct mesh *m, const struct paths_out *out)
 		if (derplink_send(m->derp, out->region, &out->node, out->bytes) < 0)
 			m->drops[MESH_DROP_DERP_FULL]++;
 		break;
+	case PATHS_DOUBTED:
+		derplink_probe(m->derp, out->region);
+		break;
 	case PATHS_WANT_ENDPOINTS:
 		mesh_restun(m);
 		break;
@@ -285,7 +288,7 @@ void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major)
 	if (major) {
 		wg_forget_locals(datapath_device(m->dp));
 		paths_link_changed(m->paths, mesh_now(m));
-		derplink_link_changed(m->derp);
+		derplink_link_changed(m->derp, m->host_ips, m->n_host_ips);
 	}
 	mesh_relay_hosts(m);
 	mesh_restun(m);

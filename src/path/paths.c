@@ -383,6 +383,11 @@ static bool choice_eq(const struct path_choice *a, const struct path_choice *b)
 	       (!a->udp || path_via_eq(&a->via, &b->via));
 }
 
+static int64_t next_doubt_us(const struct path_peer *peer)
+{
+	return peer->doubts < DOUBTS ? (peer->doubts + 1) * DOUBT_US : DEAD_US;
+}
+
 /* The MTU of the best way, while data goes there. When it wants to be called again. */
 static mono follow_mtu(struct paths *p, mono now, struct path_peer *peer, bool usable)
 {
@@ -416,8 +421,7 @@ void path_update(struct paths *p, mono now, struct path_peer *peer)
 	if (c.trusted && !peer->wg_only)
 		next = mono_min(next, peer->trust_until);
 	if (c.trusted && !peer->wg_only && !never(peer->unanswered))
-		next = mono_min(next,
-		                mono_after(peer->unanswered, peer->doubted ? DEAD_US : DOUBT_US));
+		next = mono_min(next, mono_after(peer->unanswered, next_doubt_us(peer)));
 	next = mono_min(next, follow_mtu(p, now, peer, c.udp && c.trusted));
 	vec_each(struct path_ping *, ping, &peer->pings)
 		next = mono_min(next, mono_after(ping->sent, PATHS_PING_TIMEOUT_US));
@@ -545,12 +549,17 @@ static void doubt(struct paths *p, mono now, struct path_peer *peer)
 
 	if (!path_trusted(peer, now) || peer->wg_only)
 		return;
-	if (peer->doubted && silent_us >= DEAD_US) {
-		peer->trust_until = now;
-	} else if (!peer->doubted && silent_us >= DOUBT_US) {
-		peer->doubted = true;
+	if (silent_us < next_doubt_us(peer))
+		return;
+	if (peer->doubts < DOUBTS) {
+		if (!peer->doubts++ && peer->home)
+			paths_put(p, PATHS_DOUBTED, peer, span(NULL, 0))->out.region = peer->home;
 		(void)path_send_ping(p, now, peer, &peer->best.via, 0, 0, 0);
+		return;
 	}
+	peer->trust_until = now;
+	/* Perhaps it is our side that is seen elsewhere now: it must not be told old addresses. */
+	p->own_at = (mono){ 0 };
 }
 
 static void run_peer(struct paths *p, mono now, struct path_peer *peer)
@@ -599,11 +608,28 @@ void paths_own_endpoints(struct paths *p, mono now, const struct addr *v, size_t
 	}
 }
 
+/*
+ * In doubt a peer sends both ways, and of the two the copy that comes first is
+ * the one we hear of: the other way seems to be dead, towards us and so perhaps
+ * from us. It gets our answers both ways at once, not when our own doubts end.
+ */
+static void heard_by_derp(struct paths *p, mono now, struct path_peer *peer)
+{
+	if (!path_trusted(peer, now) ||
+	    (!never(peer->derp_doubt) && mono_since(peer->derp_doubt, now) < DERP_DOUBT_US))
+		return;
+	peer->derp_doubt = now;
+	peer->trust_until = now;
+	(void)path_send_ping(p, now, peer, &peer->best.via, 0, 0, 0);
+	path_update(p, now, peer);
+}
+
 void paths_heard(struct paths *p, mono now, struct path_peer *peer, const struct path_from *from)
 {
 	peer->last_heard = now;
 	if (from->region) {
 		peer->last_region = from->region;
+		heard_by_derp(p, now, peer);
 		return;
 	}
 	path_remember_address(p, peer, &from->via);

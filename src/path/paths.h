@@ -86,6 +86,7 @@ enum paths_act {
 	PATHS_SEND,           /* bytes by UDP to via (Geneve header not included) */
 	PATHS_SEND_DERP,      /* bytes to the peer over region */
 	PATHS_CHANGED,        /* paths_choice(peer) is another than before */
+	PATHS_DOUBTED,        /* the UDP way is silent: region may be needed soon, is it well? */
 	PATHS_WANT_ENDPOINTS, /* find out where we are reached, then paths_own_endpoints */
 	PATHS_PING_DONE,      /* a ping asked for by paths_ping was answered or not */
 	PATHS_ALLOCATE,       /* the peer (NULL: we ourselves) asks our own relay for an endpoint */
@@ -95,7 +96,7 @@ struct paths_out {
 	enum paths_act act;
 	struct path_peer *peer;
 	struct path_via via;                /* SEND; PING_DONE by UDP */
-	int region;                         /* SEND_DERP; PING_DONE by DERP: not 0 */
+	int region;                         /* SEND_DERP, DOUBTED; PING_DONE by DERP: not 0 */
 	struct node_pub node;               /* SEND_DERP */
 	struct span bytes;                  /* good until the next call */
 	uint64_t token;                     /* PING_DONE */

@@ -69,7 +69,8 @@ struct path_peer {
 	mono trust_until;
 	mono last_sent, last_heard, last_full_ping;
 	mono unanswered; /* since when data goes out and nothing comes back; 0: it does */
-	bool doubted;    /* a ping went out to settle it */
+	unsigned doubts; /* pings that went out to settle it */
+	mono derp_doubt; /* when data by the relay last ended our trust; 0: never */
 	mono heartbeat;  /* when the next is due; MONO_NEVER: idle */
 	bool relay_capable;
 	mono last_relay_ask;            /* peer relays were looked for; 0: never */
@@ -122,8 +123,15 @@ enum {
 	BUDGET_US = 1000000,
 	CMM_A_SECOND = 2,
 	PROBES_A_SECOND = 40, /* towards addresses that a peer named */
-	DOUBT_US = 1500000,   /* of data without an answer: ask the path */
-	DEAD_US = 3500000,    /* without an answer to that either: trust it no more */
+	/*
+	 * Of data without an answer: the path is asked, asked again, and trusted no
+	 * more. TCP tries again 0.2, 0.6, 1.4 and 3 s after a loss: the third should
+	 * find the way over the relay.
+	 */
+	DOUBT_US = 450000,
+	DEAD_US = 1300000,
+	DOUBTS = 2,
+	DERP_DOUBT_US = 10000000, /* data by the relay is evidence against a path not more often */
 };
 
 static inline bool never(mono t)
@@ -134,7 +142,7 @@ static inline bool never(mono t)
 static inline void path_proved(struct path_peer *peer)
 {
 	peer->unanswered = (mono){ 0 };
-	peer->doubted = false;
+	peer->doubts = 0;
 }
 
 /* paths_score.c */

@@ -206,15 +206,12 @@ class NatLab(Lab):
         self.ip(ns, 'route', 'replace', 'default', 'via', outside)
         self.wan[name] = (dev, new, outside)
 
-    def cut(self, name, what='meta l4proto udp'):
-        """What matches is dropped between this host and everything else, until mend()."""
+    def cut(self, name, *what):
+        """What matches any of these is dropped between this host and everything else, until mend()."""
         self.mend(name)
-        command(['nft', '-f', '-'], ns=self.hosts[name], stdin=f'''
-table inet cut {{
-	chain in {{ type filter hook input priority -10; iifname "eth0" {what} drop; }}
-	chain out {{ type filter hook output priority -10; oifname "eth0" {what} drop; }}
-}}
-''')
+        rules = {hook: ' '.join(f'{dev} "eth0" {w} drop;' for w in what) for hook, dev in (('input', 'iifname'), ('output', 'oifname'))}
+        chains = '\n'.join(f'chain {hook} {{ type filter hook {hook} priority -10; {r} }}' for hook, r in rules.items())
+        command(['nft', '-f', '-'], ns=self.hosts[name], stdin=f'table inet cut {{ {chains}\n}}')
 
     def mend(self, name):
         command(['nft', 'delete', 'table', 'inet', 'cut'], ns=self.hosts[name], ok=False)

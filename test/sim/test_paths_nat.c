@@ -135,6 +135,7 @@ static void drain(struct node *n)
 		case PATHS_CHANGED:
 		case PATHS_PING_DONE:
 		case PATHS_ALLOCATE:
+		case PATHS_DOUBTED:
 			break;
 		}
 	}
