@@ -272,8 +272,8 @@ static void open_stream(struct coord_call *c, const struct map_request *q, uint6
 	map_insert(&s->by_node, &m->by_node, node_hash(s, node));
 	http_answer_later(c->req, &later);
 	http_begin(c->req, 200, "application/json");
-	http_settle(c->req);
-	state_node_online(c->co->st, node, true, ev_wall(c->co->ev));
+	http_settle(c->req); /* the call goes with what was asked */
+	state_node_online(s->co->st, node, true, ev_wall(s->co->ev));
 	(void)push(m);
 }
 
