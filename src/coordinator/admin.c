@@ -482,47 +482,22 @@ static int nodes_backfill(struct op *o)
 	return r;
 }
 
-static void put_planted(struct op *o, const struct login_info *info, const struct user *u)
-{
-	char key[KEY_TEXT_MAX];
-
-	js_wr_open(&o->w, JS_OBJECT);
-	js_wr_kv_str(&o->w, "machine_key", machine_pub_text(&info->machine, key));
-	js_wr_kv_str(&o->w, "node_key", node_pub_text(&info->key, key));
-	js_wr_kv_span(&o->w, "name", arg_text(o, "name"));
-	js_wr_key(&o->w, "user");
-	admin_put_user(&o->w, u);
-	if (js_first(js_get(o->args, "routes"))) {
-		js_wr_key(&o->w, "available_routes");
-		js_wr_tree(&o->w, js_get(o->args, "routes"));
-	}
-	js_wr_close(&o->w, JS_OBJECT);
-}
-
 /* A login that `auth register` can let in, without a device. */
 static int debug_create_node(struct op *o)
 {
 	const struct user *u = state_user_by_name(o->st, arg_text(o, "user"));
-	AUTO_DONE(buf) struct buf hostinfo = { 0 };
-	struct js_wr w = js_wr_of(&hostinfo);
-	struct login_info info;
+	AUTO(node_unref) struct node *n = NULL;
 	int r;
 
 	if (!u)
 		return refuse(o, ERR_UNKNOWN, "user not found");
-	js_wr_open(&w, JS_OBJECT);
-	js_wr_kv_str(&w, "OS", "TestOS");
-	js_wr_kv_span(&w, "Hostname", arg_text(o, "name"));
-	if (js_get(o->args, "routes")) {
-		js_wr_key(&w, "RoutableIPs");
-		js_wr_tree(&w, js_get(o->args, "routes"));
-	}
-	js_wr_close(&w, JS_OBJECT);
-	r = logins_plant(o->co->logins, arg_text(o, "key"), buf_span(&hostinfo));
-	if (r >= 0 && logins_find(o->co->logins, arg_text(o, "key"), &info))
-		put_planted(o, &info, u);
-	return r < 0 ? refuse(o, r, "parsing machine key: not an id of a pending login, or taken")
-	             : 0;
+	r = logins_plant(o->co->logins, arg_text(o, "key"), arg_text(o, "name"),
+	                 js_get(o->args, "routes"), &n);
+	if (r < 0)
+		return refuse(o, r, "parsing machine key: not an id of a pending login, or taken");
+	n->user_id = u->id;
+	admin_put_node(&o->w, o->st, n);
+	return 0;
 }
 
 static int auth_approve(struct op *o)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "coordinator/admin.h"
+#include "coordinator/secret.h"
 
 static void kv_time(struct js_wr *w, const char *name, wall t)
 {
@@ -134,7 +135,7 @@ void admin_put_auth_key(struct js_wr *w, const struct state *st, const struct au
                         const char *key)
 {
 	const struct user *u = state_user(st, k->user_id);
-	AUTO_FREE char *masked = str_fmt("hskey-auth-%s-***", k->prefix);
+	char masked[SECRET_TEXT_MAX];
 
 	js_wr_open(w, JS_OBJECT);
 	if (u) {
@@ -142,7 +143,7 @@ void admin_put_auth_key(struct js_wr *w, const struct state *st, const struct au
 		admin_put_user(w, u);
 	}
 	js_wr_kv_int(w, "id", (int64_t)k->id);
-	js_wr_kv_str(w, "key", key ? key : masked);
+	js_wr_kv_str(w, "key", key ? key : secret_masked(SECRET_AUTH_KEY, k->prefix, masked));
 	kv_true(w, "reusable", k->reusable);
 	kv_true(w, "ephemeral", k->ephemeral);
 	kv_true(w, "used", k->used);
@@ -154,11 +155,11 @@ void admin_put_auth_key(struct js_wr *w, const struct state *st, const struct au
 
 void admin_put_api_key(struct js_wr *w, const struct api_key *k)
 {
-	AUTO_FREE char *masked = str_fmt("hskey-api-%s-***", k->prefix);
+	char masked[SECRET_TEXT_MAX];
 
 	js_wr_open(w, JS_OBJECT);
 	js_wr_kv_int(w, "id", (int64_t)k->id);
-	js_wr_kv_str(w, "prefix", masked);
+	js_wr_kv_str(w, "prefix", secret_masked(SECRET_API_KEY, k->prefix, masked));
 	kv_time(w, "expiration", k->expiry);
 	kv_time(w, "created_at", k->created);
 	kv_time(w, "last_seen", k->last_seen);

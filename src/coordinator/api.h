@@ -38,6 +38,9 @@ struct api_env {
 	int (*approve_login)(void *arg, struct span auth_id, const char *actor,
 	                     struct fault *reterr);
 	int (*reject_login)(void *arg, struct span auth_id);
+	/* logins_plant */
+	int (*plant_login)(void *arg, struct span auth_id, struct span name,
+	                   const struct js *routes, struct node **ret);
 	struct throttle *guesses; /* of keys, by source; NULL: not counted */
 	void *arg;
 };

@@ -1,4 +1,5 @@
 #include "coordinator/api_json.h"
+#include "coordinator/secret.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,7 +148,7 @@ void api_put_auth_key(struct js_wr *w, const struct state *st, const struct auth
                       const char *key)
 {
 	const struct user *u = k->user_id ? state_user(st, k->user_id) : NULL;
-	AUTO_FREE char *masked = str_fmt("hskey-auth-%s-***", k->prefix);
+	char masked[SECRET_TEXT_MAX];
 
 	js_wr_open(w, JS_OBJECT);
 	js_wr_key(w, "user");
@@ -156,7 +157,7 @@ void api_put_auth_key(struct js_wr *w, const struct state *st, const struct auth
 	else
 		js_wr_null(w);
 	kv_id(w, "id", k->id);
-	js_wr_kv_str(w, "key", key ? key : masked);
+	js_wr_kv_str(w, "key", key ? key : secret_masked(SECRET_AUTH_KEY, k->prefix, masked));
 	js_wr_kv_bool(w, "reusable", k->reusable);
 	js_wr_kv_bool(w, "ephemeral", k->ephemeral);
 	js_wr_kv_bool(w, "used", k->used);
@@ -168,11 +169,11 @@ void api_put_auth_key(struct js_wr *w, const struct state *st, const struct auth
 
 void api_put_api_key(struct js_wr *w, const struct api_key *k)
 {
-	AUTO_FREE char *masked = str_fmt("hskey-api-%s-***", k->prefix);
+	char masked[SECRET_TEXT_MAX];
 
 	js_wr_open(w, JS_OBJECT);
 	kv_id(w, "id", k->id);
-	js_wr_kv_str(w, "prefix", masked);
+	js_wr_kv_str(w, "prefix", secret_masked(SECRET_API_KEY, k->prefix, masked));
 	api_kv_time(w, "expiration", k->expiry);
 	api_kv_time(w, "createdAt", k->created);
 	api_kv_time(w, "lastSeen", k->last_seen);

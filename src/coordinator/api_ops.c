@@ -315,6 +315,24 @@ static int node_backfill(struct api_op *o)
 	return r;
 }
 
+static int debug_node(struct api_op *o)
+{
+	const struct user *u = state_user_by_name(o->st, api_arg(o, "user"));
+	AUTO(node_unref) struct node *n = NULL;
+	int r;
+
+	if (!u)
+		return api_refuse(o, ERR_UNKNOWN, "user not found");
+	r = o->env->plant_login(o->env->arg, api_arg(o, "key"), api_arg(o, "name"),
+	                        api_arg_list(o, "routes"), &n);
+	if (r < 0)
+		return api_refuse(o, r, "key: not an id of a pending login, or taken");
+	n->user_id = u->id;
+	js_wr_key(&o->w, "node");
+	api_put_node(&o->w, o->st, n);
+	return 0;
+}
+
 /* ---- pending logins ---- */
 
 static int auth_register(struct api_op *o)
@@ -502,6 +520,7 @@ const struct api_row api_rows[] = {
 	{ { "POST",   "/api/v1/node/{nodeId}/expire" }, API_KEY, node_expire, "Set when a node's key ends", "expiry disableExpiry", "node" },
 	{ { "POST",   "/api/v1/node/{nodeId}/rename/{newName}" }, API_KEY, node_rename, "Rename a node", "", "node" },
 
+	{ { "POST",   "/api/v1/debug/node" }, API_KEY, debug_node, "Make a login that waits, without a device", "user key name routes", "node" },
 	{ { "POST",   "/api/v1/auth/register" }, API_KEY, auth_register, "Let a waiting device in", "user authId", "node" },
 	{ { "POST",   "/api/v1/auth/approve" }, API_KEY, auth_approve, "Approve a waiting request", "authId", "" },
 	{ { "POST",   "/api/v1/auth/reject" }, API_KEY, auth_reject, "Reject a waiting request", "authId", "" },

@@ -149,6 +149,14 @@ static int api_approve(void *arg, struct span auth_id, const char *actor, struct
 	return front_approve(f->co, auth_id, actor, reterr);
 }
 
+static int api_plant(void *arg, struct span auth_id, struct span name, const struct js *routes,
+                     struct node **ret)
+{
+	struct front *f = arg;
+
+	return logins_plant(f->co->logins, auth_id, name, routes, ret);
+}
+
 static int api_reject(void *arg, struct span auth_id)
 {
 	struct front *f = arg;
@@ -242,6 +250,7 @@ int front_new(struct coord *co, struct front **ret)
 		                   .register_login = api_register,
 		                   .approve_login = api_approve,
 		                   .reject_login = api_reject,
+		                   .plant_login = api_plant,
 		                   .guesses = throttle_new(GUESSES, GUESS_US),
 		                   .arg = f };
 	if (*co->cfg->oidc_issuer)

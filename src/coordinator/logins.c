@@ -209,20 +209,42 @@ static struct login *login_new(struct logins *l, const struct node_claim *claim,
 	return g;
 }
 
-int logins_plant(struct logins *l, struct span auth_id, struct span hostinfo)
+static void plant_hostinfo(struct span name, const struct js *routes, struct buf *ret)
 {
-	struct node_claim claim = { .capver = CAPVER_MIN, .hostinfo = hostinfo };
+	struct js_wr w = js_wr_of(ret);
+
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "OS", "TestOS");
+	js_wr_kv_span(&w, "Hostname", name);
+	if (routes) {
+		js_wr_key(&w, "RoutableIPs");
+		js_wr_tree(&w, routes);
+	}
+	js_wr_close(&w, JS_OBJECT);
+}
+
+int logins_plant(struct logins *l, struct span auth_id, struct span name, const struct js *routes,
+                 struct node **ret)
+{
+	AUTO_DONE(buf) struct buf hostinfo = { 0 };
+	AUTO(node_unref) struct node *n = node_new();
+	struct node_claim claim = { .capver = CAPVER_MIN };
 	struct login *g;
 
-	if (!auth_id_valid(auth_id))
+	plant_hostinfo(name, routes, &hostinfo);
+	claim.hostinfo = buf_span(&hostinfo);
+	if (!auth_id_valid(auth_id) || hostinfo_apply(n, claim.hostinfo) < 0)
 		return ERR_MALFORMED;
 	if (find(l, auth_id))
 		return ERR_EXISTS;
 	rand_fill(&l->co->rand, claim.machine.b, KEY_LEN);
 	rand_fill(&l->co->rand, claim.key.b, KEY_LEN);
+	n->machine = claim.machine;
+	n->key = claim.key;
 	g = login_new(l, &claim, &(struct ip){ 0 });
 	memcpy(g->id, auth_id.p, auth_id.n);
 	g->id[auth_id.n] = 0;
+	*ret = TAKE(n);
 	return 0;
 }
 

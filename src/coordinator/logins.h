@@ -33,9 +33,11 @@ NODISCARD int logins_approve(struct logins *l, struct span auth_id, uint64_t use
                              const struct node **ret, struct fault *reterr);
 /*
  * For tests of what stands in front of us: a login with fresh keys under an id of
- * the caller's, as if a device waited. ERR_MALFORMED: no such ids; ERR_EXISTS
+ * the caller's, as if a device of that name waited. The node is as it would
+ * become, the caller's to unref. ERR_MALFORMED: no such ids; ERR_EXISTS
  */
-NODISCARD int logins_plant(struct logins *l, struct span auth_id, struct span hostinfo);
+NODISCARD int logins_plant(struct logins *l, struct span auth_id, struct span name,
+                           const struct js *routes, struct node **ret);
 /* Whoever waits is told, and starts over with a new URL. ERR_UNKNOWN */
 NODISCARD int logins_reject(struct logins *l, struct span auth_id);
 size_t logins_count(const struct logins *l);

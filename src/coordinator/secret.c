@@ -130,3 +130,10 @@ bool auth_id_valid(struct span text)
 			return false;
 	return true;
 }
+
+const char *secret_masked(enum secret_kind kind, const char *prefix,
+                          char dst[static SECRET_TEXT_MAX])
+{
+	(void)snprintf(dst, SECRET_TEXT_MAX, "%s%s-***", heads[kind], prefix);
+	return dst;
+}

@@ -58,6 +58,10 @@ enum secret_verdict { SECRET_NO, SECRET_YES, SECRET_YES_REHASH };
 /* Time depends on lengths alone. */
 NODISCARD enum secret_verdict secret_verify(struct span secret, const char *hash);
 
+/* "hskey-auth-PPPPPPPPPPPP-***": what is shown of a key that is kept. */
+const char *secret_masked(enum secret_kind kind, const char *prefix,
+                          char dst[static SECRET_TEXT_MAX]);
+
 /* hskey-authreq-... */
 void auth_id_new(struct rand_src *rand, char dst[static AUTH_ID_TEXT_MAX]);
 bool auth_id_valid(struct span text);

@@ -56,6 +56,19 @@ static int reject_login(void *arg, struct span auth_id)
 	return span_is(auth_id, "waiting") ? 0 : ERR_UNKNOWN;
 }
 
+static int plant_login(void *arg, struct span auth_id, struct span name, const struct js *routes,
+                       struct node **ret)
+{
+	(void)arg;
+	(void)routes;
+	if (!span_is(auth_id, "planted"))
+		return ERR_MALFORMED;
+	*ret = node_new();
+	free((*ret)->hostname);
+	(*ret)->hostname = span_dup(name);
+	return 0;
+}
+
 static void setup(struct world *w)
 {
 	struct secret secret;
@@ -64,6 +77,7 @@ static void setup(struct world *w)
 		               .register_login = register_login,
 		               .approve_login = approve_login,
 		               .reject_login = reject_login,
+		               .plant_login = plant_login,
 		               .arg = w };
 
 	*w = (struct world){ 0 };
