@@ -142,13 +142,16 @@ def overload():
     for name in ('ours', 'derper'):
         with Relay(name, True) as r:
             share = Share(r.p.pid, 10)
+            subprocess.run(['renice', '-n', '-15', '-p', str(r.p.pid)], capture_output=True)
             results = []
-            for _ in range(args.rounds * 2 + 1):
-                ceiling = max(x['got'] / x['seconds'] for x in (r.load('-n', 20, '-W', w, '-d', args.seconds / 2) for w in (8, 24)))
-                ceiling = max(ceiling, open_loop(r, ceiling)[0])
+            for _ in range(args.rounds * 3 + 1):
+                closed = r.load('-n', 20, '-W', 24, '-d', args.seconds / 2)
+                ceiling = closed['got'] / closed['seconds']
+                just = open_loop(r, ceiling)[0]
                 got, offered = open_loop(r, 3 * ceiling)
-                results.append((got / ceiling, offered / ceiling, ceiling * 1400 / 1e6))
-            part, times, rate = (median([x[i] for x in results]) for i in range(3))
+                results.append((max(ceiling, just), got, offered))
+            rate, got, offered = (median([x[i] for x in results]) for i in range(3))
+            part, times, rate = got / rate, offered / rate, rate * 1400 / 1e6
             text = f'{part * 100:.0f} % of {rate:.0f} MB/s when offered {times:.1f} times that'
             row(f'{name}: goodput under overload, of the ceiling', text if name == 'ours' else '', text if name == 'derper' else '', '',
                 '95 %' if name == 'ours' else '')

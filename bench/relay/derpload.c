@@ -11,6 +11,8 @@
  * that many packets on the way, as a TCP connection inside would: nothing need
  * be lost then, and the relay is as busy as it can be.
  *
+ * With -H each client sends the beginning of a frame, and never its end.
+ *
  * With -P send and -P recv two processes share the clients, so that receiving is
  * not held up by sending: keys come from the seed of -k, which both are given.
  */
@@ -42,7 +44,7 @@ enum {
 
 struct options {
 	struct addr at;
-	bool tls, idle, greedy;
+	bool tls, idle, greedy, half;
 	unsigned clients, packet, pid, parallel, window;
 	int64_t warm_us, run_us;
 	uint64_t seed; /* of the keys; 0: random ones */
@@ -336,10 +338,11 @@ static size_t on_read(struct stream *s, void *owner, struct span in)
 		if (e.kind == DERP_EVENT_READY) {
 			c->ready = true;
 			c->load->ready++;
+			if (c->load->opt.half)
+				(void)!stream_write(s, SPAN_LIT("\x04\x00\x01\x00\x00half"));
 			connect_more(c->load);
 		}
 	}
-	(void)s;
 	take_out(c);
 	return all - in.n;
 }
@@ -544,7 +547,7 @@ static void parse_args(int argc, char **argv, struct options *o)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "a:TIGn:s:d:w:p:r:c:W:k:P:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:TIGHn:s:d:w:p:r:c:W:k:P:")) != -1) {
 		switch (opt) {
 		case 'a':
 			if (addr_parse(span_str(optarg), &o->at) < 0)
@@ -558,6 +561,9 @@ static void parse_args(int argc, char **argv, struct options *o)
 			break;
 		case 'G':
 			o->greedy = true;
+			break;
+		case 'H':
+			o->half = true;
 			break;
 		case 'n':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -590,11 +596,12 @@ static void parse_args(int argc, char **argv, struct options *o)
 			o->parallel = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: derpload -a ADDR:PORT [-T] [-I] [-G] [-n CLIENTS] "
-			                "[-s BYTES] [-d SECONDS] [-w WARM] [-r RATE] [-W WINDOW] "
-			                "[-k SEED] [-P send|recv] "
-			                "[-c PARALLEL] "
-			                "[-p PID]\n");
+			fprintf(stderr,
+			        "usage: derpload -a ADDR:PORT [-T] [-I] [-G] [-H] [-n CLIENTS] "
+			        "[-s BYTES] [-d SECONDS] [-w WARM] [-r RATE] [-W WINDOW] "
+			        "[-k SEED] [-P send|recv] "
+			        "[-c PARALLEL] "
+			        "[-p PID]\n");
 			exit(2);
 		}
 	}
