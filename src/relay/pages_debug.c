@@ -112,7 +112,6 @@ static void varz(const struct page_env *env, struct page *ret)
 /* Names and numbers of the metrics as one JSON object; labels are part of the name. */
 static void vars(const struct page_env *env, struct page *ret)
 {
-	AUTO_DONE(buf) struct buf text = { 0 };
 	struct page lines = { 0 };
 	struct span rest, line;
 	const char *comma = "";
