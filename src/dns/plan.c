@@ -185,12 +185,27 @@ void dns_resolv_done(struct dns_resolv *r)
 	*r = (struct dns_resolv){ 0 };
 }
 
-void dns_resolv_print(struct buf *out, const struct dns_os *o)
+#define KEPT_MARK "# what was here before is kept in "
+
+struct span dns_resolv_kept(struct span text)
+{
+	struct span line;
+
+	while (span_cut(&text, '\n', &line) && line.n && line.p[0] == '#')
+		if (span_starts(line, KEPT_MARK "/"))
+			return span_from(line, sizeof(KEPT_MARK) - 1);
+	return span(NULL, 0);
+}
+
+void dns_resolv_print(struct buf *out, const struct dns_os *o, const char *kept)
 {
 	char text[IP_TEXT_MAX];
 
 	buf_add_str(out, "# resolv.conf(5) file " OUR_MARK "\n"
-	                 "# DO NOT EDIT: what was here before comes back when the node stops\n\n");
+	                 "# DO NOT EDIT: what was here before comes back when the node stops\n");
+	if (kept)
+		buf_fmt(out, KEPT_MARK "%s\n", kept);
+	buf_add_u8(out, '\n');
 	vec_each(const struct ip *, s, &o->servers)
 		buf_fmt(out, "nameserver %s\n", ip_text(s, text));
 	for (size_t i = 0; i < o->search.n; i++)
@@ -238,6 +253,11 @@ static enum dns_manager choose(const struct dns_host_facts *f, const struct dns_
 		            : "resolv.conf names systemd-resolved, but lookups do not go there";
 		return used ? DNS_MANAGER_RESOLVED : DNS_MANAGER_DIRECT;
 	case DNS_OWNER_NM:
+		if (used && f->nm_answers && !f->nm_uses_resolved) {
+			*why = "NetworkManager keeps resolv.conf and does not hand names to "
+			       "systemd-resolved";
+			return DNS_MANAGER_DIRECT;
+		}
 		*why = used ? "NetworkManager keeps resolv.conf and hands it to systemd-resolved"
 		            : "NetworkManager keeps resolv.conf itself";
 		return used ? DNS_MANAGER_RESOLVED : DNS_MANAGER_DIRECT;

@@ -78,8 +78,10 @@ struct dns_resolv {
 
 void dns_resolv_parse(struct span text, struct dns_resolv *ret);
 void dns_resolv_done(struct dns_resolv *r);
-/* A whole file, marked as ours. */
-void dns_resolv_print(struct buf *out, const struct dns_os *o);
+/* A whole file, marked as ours; kept: where the former one is (NULL: not told). */
+void dns_resolv_print(struct buf *out, const struct dns_os *o, const char *kept);
+/* What a file of ours says of where the former one is; empty: nothing. */
+struct span dns_resolv_kept(struct span text);
 
 /* Which program keeps the host's resolver, and so is to be told. */
 enum dns_manager {
@@ -93,6 +95,8 @@ struct dns_host_facts {
 	bool has_resolv_conf;
 	struct span resolv_conf, nsswitch;
 	bool resolved_answers; /* on the bus */
+	bool nm_answers;       /* NetworkManager too */
+	bool nm_uses_resolved;
 	bool has_resolvconf, is_debian_resolvconf;
 };
 

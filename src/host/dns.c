@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "host/dns_priv.h"
 #include "platform/filewatch.h"
@@ -18,6 +19,7 @@ enum {
 	SETTLE_US = 250 * 1000,      /* others may write in several steps */
 	FIGHT_SPAN_US = 5000 * 1000, /* in which ... */
 	FIGHT_MAX = 10,              /* ... so many repairs are tried */
+	REFUSED_US = 10000 * 1000,   /* another daemon of ours has the file: asked again after */
 };
 
 #define CHILD_NAME_DEBIAN "tun-fairlead.inet"
@@ -26,6 +28,8 @@ enum {
 struct host_dns {
 	struct ev *ev;
 	char *dev, *journal, *etc, *bus;
+	struct direct file;
+	struct resolve1 *resolved; /* NULL: no bus */
 	void (*changed)(void *arg, bool lost);
 	void *arg;
 	enum dns_manager manager;
@@ -34,6 +38,7 @@ struct host_dns {
 	struct dns_os now; /* what is in force */
 	struct buf text;   /* of the file, as we wrote it */
 	bool active;       /* something of ours is in the host */
+	bool refused;      /* the file is another daemon's */
 	struct filewatch watch;
 	struct ev_timer settle;
 	mono fight_start;
@@ -54,15 +59,15 @@ static int write_journal(const struct host_dns *d)
 	return file_write_atomic(d->journal, span_str(line), 0600);
 }
 
-static int undo(enum dns_manager m, const char *etc, const char *bus, int index)
+static int undo(enum dns_manager m, struct direct *file, struct resolve1 *bus, int index)
 {
 	switch (m) {
 	case DNS_MANAGER_DIRECT:
-		return direct_restore(etc);
+		return direct_restore(file);
 	case DNS_MANAGER_RESOLVED:
 		/* With the link its settings are gone. */
-		if (index > 0 && resolved_answers(bus))
-			(void)!resolved_unset(bus, index);
+		if (index > 0 && bus)
+			(void)!resolve1_revert(bus, index);
 		return 0;
 	case DNS_MANAGER_RESOLVCONF:
 	case DNS_MANAGER_OPENRESOLV:
@@ -71,7 +76,7 @@ static int undo(enum dns_manager m, const char *etc, const char *bus, int index)
 	return 0;
 }
 
-static int undo_line(struct span line, const struct host_dns_cfg *cfg, const char *etc)
+static int undo_line(struct span line, struct resolve1 *bus, struct direct *file)
 {
 	struct span name, number;
 	uint64_t index = 0;
@@ -81,20 +86,33 @@ static int undo_line(struct span line, const struct host_dns_cfg *cfg, const cha
 		return 0;
 	if (span_word(&line, &number))
 		(void)!span_u64(number, INT32_MAX, &index);
-	for (int m = DNS_MANAGER_DIRECT; m <= DNS_MANAGER_OPENRESOLV; m++)
-		if (span_is(name, dns_manager_name((enum dns_manager)m)))
-			return undo((enum dns_manager)m, etc, cfg->bus, (int)index);
+	for (int m = DNS_MANAGER_DIRECT; m <= DNS_MANAGER_OPENRESOLV; m++) {
+		enum dns_manager manager = (enum dns_manager)m;
+
+		if (!span_is(name, dns_manager_name(manager)))
+			continue;
+		/* Another daemon took the file over after our end, and what was before with it. */
+		if (manager == DNS_MANAGER_DIRECT && direct_take(file) == ERR_EXISTS)
+			return 0;
+		return undo(manager, file, bus, (int)index);
+	}
 	return 0;
 }
 
 int host_dns_cleanup(const struct host_dns_cfg *cfg)
 {
 	AUTO_DONE(buf) struct buf text = { 0 };
+	struct direct file;
+	struct resolve1 *bus = NULL;
 	int r = file_read(cfg->journal, 4096, &text);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = undo_line(buf_span(&text), cfg, cfg->etc ? cfg->etc : "/etc");
+	direct_init(&file, cfg->etc ? cfg->etc : "/etc", cfg->journal, cfg->run);
+	(void)!resolve1_open(NULL, cfg->bus, NULL, NULL, &bus);
+	r = undo_line(buf_span(&text), bus, &file);
+	resolve1_free(bus);
+	direct_done(&file);
 	if (r < 0)
 		return r;
 	return unlink(cfg->journal) < 0 && errno != ENOENT ? -errno : 0;
@@ -114,7 +132,12 @@ static void find_manager(struct host_dns *d)
 	AUTO_FREE char *nss_path = str_fmt("%s/nsswitch.conf", d->etc);
 	AUTO_DONE(buf) struct buf resolv = { 0 }, nss = { 0 };
 	/* Asked first: resolved writes its file when it is woken. */
-	struct dns_host_facts f = { .resolved_answers = resolved_answers(d->bus) };
+	struct dns_host_facts f = { .resolved_answers = d->resolved &&
+		                                        resolve1_answers(d->resolved) };
+	char mode[64] = "";
+
+	f.nm_answers = d->resolved && resolve1_nm_mode(d->resolved, mode, sizeof(mode));
+	f.nm_uses_resolved = strcmp(mode, "systemd-resolved") == 0;
 
 	f.has_resolv_conf = direct_read(d->etc, &resolv) == 0;
 	(void)!file_read(nss_path, FILE_MAX, &nss);
@@ -137,7 +160,7 @@ static bool is_ours(const struct ip *ip)
 static void read_base(struct host_dns *d)
 {
 	dns_resolv_done(&d->base);
-	direct_base(d->etc, &d->base);
+	direct_base(&d->file, &d->base);
 	for (size_t i = d->base.servers.n; i-- > 0;)
 		if (is_ours(&d->base.servers.v[i]))
 			vec_remove(&d->base.servers, i);
@@ -157,7 +180,8 @@ static void make_text(const struct host_dns *d, const struct dns_os *want, struc
 			vec_push(&whole.servers, *s);
 	for (size_t i = 0; i < d->base.search.n; i++)
 		vec_push(&whole.search, d->base.search.v[i]);
-	dns_resolv_print(out, &whole);
+	dns_resolv_print(out, &whole,
+	                 d->manager == DNS_MANAGER_DIRECT ? direct_kept(&d->file) : NULL);
 	vec_done(&whole.servers);
 	vec_done(&whole.search); /* the texts are others' */
 }
@@ -168,9 +192,9 @@ static int set(struct host_dns *d, const struct dns_os *want)
 	make_text(d, want, &d->text);
 	switch (d->manager) {
 	case DNS_MANAGER_DIRECT:
-		return direct_set(d->etc, buf_span(&d->text));
+		return direct_set(&d->file, buf_span(&d->text));
 	case DNS_MANAGER_RESOLVED:
-		return resolved_set(d->bus, (int)if_nametoindex(d->dev), want);
+		return resolved_set(d->resolved, (int)if_nametoindex(d->dev), want);
 	case DNS_MANAGER_RESOLVCONF:
 	case DNS_MANAGER_OPENRESOLV:
 		return resolvconf_set(d->manager, child_name(d->manager), buf_span(&d->text));
@@ -184,7 +208,7 @@ static int unset(struct host_dns *d)
 
 	if (!d->active)
 		return 0;
-	r = undo(d->manager, d->etc, d->bus, (int)if_nametoindex(d->dev));
+	r = undo(d->manager, &d->file, d->resolved, (int)if_nametoindex(d->dev));
 	if (r < 0)
 		return r;
 	d->active = false;
@@ -208,10 +232,17 @@ int host_dns_apply(struct host_dns *d, const struct dns_os *want)
 {
 	int r;
 
+	d->refused = false;
 	if (dns_os_is_empty(want))
 		return unset(d);
 	if (d->active && dns_os_eq(&d->now, want))
 		return 0;
+	r = d->manager == DNS_MANAGER_DIRECT ? direct_take(&d->file) : 0;
+	d->refused = r == ERR_EXISTS;
+	if (d->refused)
+		ev_timer_after(d->ev, &d->settle, REFUSED_US);
+	if (r < 0)
+		return r;
 	r = write_journal(d);
 	if (r < 0)
 		return r;
@@ -246,6 +277,11 @@ static void on_settled(struct ev_timer *t, mono now)
 	struct host_dns *d = CONTAINER_OF(t, struct host_dns, settle);
 	bool lost;
 
+	if (d->refused && d->changed) {
+		read_base(d);
+		d->changed(d->arg, false);
+		return;
+	}
 	if (!d->active || d->manager != DNS_MANAGER_DIRECT || is_intact(d))
 		return;
 	read_base(d);
@@ -261,8 +297,23 @@ static void on_file(struct filewatch *w)
 {
 	struct host_dns *d = CONTAINER_OF(w, struct host_dns, watch);
 
-	if (!ev_timer_active(&d->settle))
+	if (d->refused || !ev_timer_active(&d->settle))
 		ev_timer_after(d->ev, &d->settle, SETTLE_US);
+}
+
+/* It knows nothing of us any more. */
+static void on_resolved_restarted(void *arg)
+{
+	struct host_dns *d = arg;
+	int r = 0;
+
+	if (!d->active || d->manager != DNS_MANAGER_RESOLVED)
+		return;
+	r = set(d, &d->now);
+	if (r < 0)
+		(void)log_ret(r, "systemd-resolved started anew and cannot be told");
+	else
+		log_info("systemd-resolved started anew; told again");
 }
 
 int host_dns_new(struct ev *ev, const struct host_dns_cfg *cfg, struct host_dns **ret)
@@ -283,6 +334,8 @@ int host_dns_new(struct ev *ev, const struct host_dns_cfg *cfg, struct host_dns 
 	d->arg = cfg->arg;
 	d->watch.changed = on_file;
 	d->settle.fn = on_settled;
+	direct_init(&d->file, d->etc, d->journal, cfg->run);
+	(void)!resolve1_open(ev, d->bus, on_resolved_restarted, d, &d->resolved);
 	find_manager(d);
 	read_base(d);
 	/* Without the watch others may win, no more. */
@@ -298,6 +351,8 @@ void host_dns_free(struct host_dns *d)
 	ev_timer_stop(d->ev, &d->settle);
 	filewatch_stop(&d->watch);
 	(void)!unset(d);
+	direct_done(&d->file);
+	resolve1_free(d->resolved);
 	dns_os_done(&d->now);
 	dns_resolv_done(&d->base);
 	buf_done(&d->text);

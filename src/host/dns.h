@@ -8,8 +8,8 @@
  * When another program overwrites the file, what it wrote is kept as the new
  * former contents and ours is put back, ten times in five seconds at most.
  *
- * systemd-resolved is spoken to over D-Bus by busctl(1), which comes with it: no
- * library of it is linked. Calls take some tens of milliseconds.
+ * systemd-resolved is spoken to over D-Bus (platform/resolve1.h), and told again
+ * when it starts anew.
  */
 #include "base/own.h"
 #include "dns/plan.h"
@@ -22,6 +22,7 @@ struct host_dns_cfg {
 	const char *journal; /* path of the journal */
 	const char *etc;     /* NULL: "/etc" */
 	const char *bus;     /* D-Bus address; NULL: the system's */
+	const char *run;     /* NULL: "/run" */
 	/*
 	 * On the loop. lost: somebody overwrites the file again and again, and we
 	 * have given up for now (health "resolv-conf-overwritten"). Else: the base
@@ -43,7 +44,8 @@ const struct dns_resolv *host_dns_base(const struct host_dns *d);
 
 /*
  * Makes it so; an empty plan undoes. -errno, ERR_DENIED (the program that was
- * asked refused), ERR_TIMEOUT
+ * asked refused), ERR_TIMEOUT, ERR_EXISTS (another daemon of ours keeps the file;
+ * changed is called when it may be worth another try)
  */
 NODISCARD int host_dns_apply(struct host_dns *d, const struct dns_os *want);
 

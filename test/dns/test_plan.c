@@ -113,7 +113,7 @@ static void what_is_written_is_recognised_as_ours(void)
 	};
 
 	CHECK_OK(dns_plan(&c, &o));
-	dns_resolv_print(&out, &o);
+	dns_resolv_print(&out, &o, NULL);
 	CHECK(strstr(buf_text(&out), "\nnameserver 1.1.1.1\nsearch tail.example\n") != NULL);
 	dns_resolv_parse(buf_span(&out), &r);
 	CHECK_EQ(r.owner, DNS_OWNER_US);

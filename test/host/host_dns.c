@@ -5,6 +5,7 @@
  *
  * Usage: host_dns split|all DEVICE JOURNAL
  */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,7 +47,9 @@ int main(int argc, char **argv)
 	(void)printf("%s: %s\n%s\n", dns_manager_name(host_dns_manager(d)), host_dns_why(d),
 	             r < 0 ? err_text(r) : "done");
 	(void)fflush(stdout);
-	(void)!read(STDIN_FILENO, argv[1], 1);
+	/* The loop goes on: who is told may start anew. */
+	while (poll(&(struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN }, 1, 0) == 0)
+		ev_turn(ev, 50000);
 	host_dns_free(d);
 	dns_os_done(&want);
 	ev_free(ev);

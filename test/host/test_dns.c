@@ -194,6 +194,85 @@ static void search_alone_keeps_the_host_s_resolvers(void)
 	dns_os_done(&o);
 }
 
+static void a_second_daemon_waits_until_the_first_is_done(void)
+{
+	AUTO_FREE char *other_journal = str_fmt("%s/other", folder);
+	struct host_dns_cfg other = cfg;
+	struct host_dns *a = NULL, *b = NULL;
+	struct dns_os o = ours();
+
+	other.journal = other_journal;
+	write_file(resolv, BEFORE);
+	CHECK_OK(host_dns_new(ev, &cfg, &a));
+	CHECK_OK(host_dns_new(ev, &other, &b));
+	CHECK_OK(host_dns_apply(a, &o));
+	CHECK_EQ(host_dns_apply(b, &o), ERR_EXISTS);
+	check_file(backup, BEFORE);
+	CHECK_EQ(host_dns_base(b)->servers.n, 1);
+	/* The second leaves: nothing happens to the first. */
+	host_dns_free(b);
+	check_file(resolv, "nameserver 100.100.100.100");
+	check_file(backup, BEFORE);
+	CHECK_OK(host_dns_new(ev, &other, &b));
+	CHECK_EQ(host_dns_apply(b, &o), ERR_EXISTS);
+	told = 0;
+	host_dns_free(a);
+	check_file(resolv, BEFORE);
+	/* It hears that it may try again. */
+	for (int i = 0; i < 200 && !told; i++)
+		ev_turn(ev, 20000);
+	CHECK(told > 0);
+	CHECK_OK(host_dns_apply(b, &o));
+	check_file(backup, BEFORE);
+	host_dns_free(b);
+	check_file(resolv, BEFORE);
+	CHECK(access(backup, F_OK) < 0);
+	dns_os_done(&o);
+}
+
+static void a_file_of_a_daemon_that_died_is_taken_over_with_what_was_before(void)
+{
+	AUTO_FREE char *other_journal = str_fmt("%s/other", folder);
+	struct host_dns_cfg other = cfg;
+	struct host_dns *b = NULL;
+	struct dns_os o = ours();
+	pid_t child;
+	int status;
+
+	other.journal = other_journal;
+	write_file(resolv, BEFORE);
+	child = fork();
+	if (child == 0) {
+		struct ev *own = ev_new();
+		struct host_dns *a = NULL;
+
+		_exit(host_dns_new(own, &cfg, &a) < 0 || host_dns_apply(a, &o) < 0);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+	check_file(resolv, "nameserver 100.100.100.100");
+	CHECK_OK(host_dns_new(ev, &other, &b));
+	CHECK_OK(host_dns_apply(b, &o));
+	/* The first one comes back meanwhile: it is not its file any more. */
+	CHECK_OK(host_dns_cleanup(&cfg));
+	check_file(resolv, "nameserver 100.100.100.100");
+	check_file(backup, BEFORE);
+	host_dns_free(b);
+	check_file(resolv, BEFORE);
+	dns_os_done(&o);
+}
+
+static void remove_locks(void)
+{
+	struct stat st;
+	char path[128];
+
+	CHECK_EQ(stat(folder, &st), 0);
+	(void)snprintf(path, sizeof(path), "%s/fairlead-resolv-%llx-%llx.lock", folder,
+	               (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	(void)unlink(path);
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -206,6 +285,7 @@ int main(void)
 		                     .journal = journal,
 		                     .etc = folder,
 		                     .bus = "unix:path=/nobody/there",
+		                     .run = folder,
 		                     .changed = on_changed };
 	RUN(the_file_is_ours_for_a_while_and_then_as_before);
 	RUN(a_link_is_a_link_again);
@@ -213,6 +293,9 @@ int main(void)
 	RUN(an_overwritten_file_is_repaired_and_its_news_kept);
 	RUN(a_fight_is_given_up);
 	RUN(search_alone_keeps_the_host_s_resolvers);
+	RUN(a_second_daemon_waits_until_the_first_is_done);
+	RUN(a_file_of_a_daemon_that_died_is_taken_over_with_what_was_before);
+	remove_locks();
 	(void)unlink(resolv);
 	(void)rmdir(folder);
 	ev_free(ev);

@@ -30,7 +30,7 @@ printf '# This is managed by man:systemd-resolved(8).\\nnameserver 127.0.0.53\\n
 mount --bind /run/resolv.conf /etc/resolv.conf || exit 9
 dbus-daemon --config-file=/run/bus.conf --nofork 2>/dev/null & bus=$!
 for i in $(seq 100); do [ -S /run/dbus/system_bus_socket ] && break; sleep 0.05; done
-LD_LIBRARY_PATH=$5 "$2" >/dev/null 2>&1 & resolved=$!
+LD_LIBRARY_PATH=$lib "$2" >/dev/null 2>&1 & resolved=$!
 call() { LD_LIBRARY_PATH=$lib "$busctl" --timeout=2 "$@" 2>&1; }
 for i in $(seq 100); do
     call call org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.DBus.Peer Ping >/dev/null && break
@@ -51,6 +51,12 @@ for mode in split all; do
     for i in $(seq 200); do grep -q . /run/said-$mode && break; sleep 0.05; done
     sed "s/^/$mode said /" /run/said-$mode
     show $mode
+    if [ $mode = split ]; then
+        kill $resolved; wait $resolved
+        LD_LIBRARY_PATH=$lib "$2" >/dev/null 2>&1 7>&- & resolved=$!
+        for i in $(seq 200); do show restarted | grep -q 'DNS.*100 100 100 100' && break; sleep 0.05; done
+        show restarted
+    fi
     exec 7>&-
     wait $tool; echo "$mode exit $?"
     show after-$mode
@@ -66,6 +72,8 @@ WANT = [
     ('a search domain stays one, other suffixes route', 'split Domains a(sb) 2 "tail.example" false "corp.example" true'),
     ('other names do not come to us', 'split DefaultRoute b false'),
     ('no other lookups are made on the link', 'split LLMNR s "no"'),
+    ('systemd-resolved that starts anew is told again', f'restarted DNS a(iay) {US}'),
+    ('with its suffixes', 'restarted Domains a(sb) 2 "tail.example" false "corp.example" true'),
     ('a plan for all names is taken', 'all said done'),
     ('then all names come to us', 'all Domains a(sb) 2 "tail.example" false "." true'),
     ('and by default', 'all DefaultRoute b true'),
