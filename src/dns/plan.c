@@ -171,6 +171,7 @@ void dns_resolv_parse(struct span text, struct dns_resolv *ret)
 		if (line.n && (line.p[0] == '#' || line.p[0] == ';')) {
 			if (top)
 				ret->owner = named_in(line, ret->owner);
+			ret->names_resolvconf |= ret->owner == DNS_OWNER_RESOLVCONF;
 			continue;
 		}
 		top &= line.n == 0;
@@ -247,7 +248,9 @@ static enum dns_manager choose(const struct dns_host_facts *f, const struct dns_
 {
 	bool used = f->resolved_answers && (nss_asks_resolved(f->nsswitch) || only_stub(r));
 
-	switch (r->owner) {
+	switch (r->owner == DNS_OWNER_RESOLVED && !used && r->names_resolvconf
+	                ? DNS_OWNER_RESOLVCONF
+	                : r->owner) {
 	case DNS_OWNER_RESOLVED:
 		*why = used ? "systemd-resolved keeps resolv.conf"
 		            : "resolv.conf names systemd-resolved, but lookups do not go there";

@@ -71,7 +71,8 @@ enum dns_owner {
 };
 
 struct dns_resolv {
-	enum dns_owner owner; /* by the comments at the top */
+	enum dns_owner owner;  /* by the comments at the top, the last of them */
+	bool names_resolvconf; /* one of them names it: Debian's names systemd-resolved as well */
 	VEC(struct ip) servers;
 	VEC(char *) search;
 };

@@ -6,7 +6,7 @@
 
 Every node has an /etc of its own, so that each may manage its resolv.conf.
 """
-import json, os, shutil, tempfile
+import json, os, shutil, tempfile, time
 
 from netlab import *
 
@@ -22,7 +22,7 @@ class DnsLab(Lab):
         """nodes: { name: 'ours' or 'stock' }; upstreams: addresses of the scripted server."""
         super().__init__(name)
         self.dir = tempfile.mkdtemp(prefix=f'fl-{name}-')
-        self.kind, self.ns, self.daemons = nodes, {}, {}
+        self.kind, self.ns, self.daemons, self.mounts = nodes, {}, {}, {}
         self.hub = self.namespace('hub')
         self.ip(self.hub, 'link', 'add', 'br0', 'type', 'bridge')
         for i in range(1, 16):
@@ -42,7 +42,8 @@ class DnsLab(Lab):
 
     def close(self):
         super().close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if not os.environ.get('FAIRLEAD_KEEP'):
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -69,7 +70,8 @@ class DnsLab(Lab):
 
     def inside(self, who, args):
         """The command with the node's /etc; no message bus is to be seen."""
-        return ['sh', '-c', 'mount --bind "$0" /etc && mount -t tmpfs none /run/dbus 2>/dev/null; exec "$@"', self.path(who, 'etc')] + args
+        before = 'mount --bind "$0" /etc && { mount -t tmpfs none /run/dbus 2>/dev/null; ' + self.mounts.get(who, '') + 'exec "$@"; }'
+        return ['sh', '-c', before, os.path.realpath(self.path(who, 'etc'))] + args
 
     # ---- programs ----
 
