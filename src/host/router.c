@@ -131,7 +131,9 @@ static int apply_addresses(struct host_router *r, const struct router_plan *p)
 
 	/* New ones first: with its last address a device loses its routes. */
 	vec_each(const struct prefix *, want, &p->addresses) {
-		struct rtnl_addr a = { .index = r->done.index, .prefix = *want };
+		struct rtnl_addr a = { .index = r->done.index,
+			               .prefix = *want,
+			               .aside = router_is_service(&want->ip) };
 
 		if (has_prefix(r->done.addresses.v, r->done.addresses.n, want))
 			continue;

@@ -20,11 +20,14 @@ struct warden {
 	pid_t pid;
 	struct ev *ev;
 	struct ev_io io;
+	struct ev_defer tell_routed;
 	struct ev_defer tell; /* the resolver's news that came while we waited for an answer */
 	void (*lost)(void *arg);
 	void *lost_arg;
 	bool gone;
-	bool routing;         /* a plan is being put into effect */
+	bool routing; /* a plan is being put into effect */
+	void (*routed)(void *arg);
+	void *routed_arg;
 	struct buf next_plan; /* the one after it; empty: none */
 	struct warden_dns *dns;
 };
@@ -75,7 +78,7 @@ static void dns_changed(struct warden *w, struct span body)
 		ev_defer(w->ev, &w->tell);
 }
 
-static void routed(struct warden *w)
+static void routed(struct warden *w, bool tell)
 {
 	AUTO_DONE(buf) struct buf next = w->next_plan;
 
@@ -83,6 +86,8 @@ static void routed(struct warden *w)
 	w->next_plan = (struct buf){ 0 };
 	if (next.n)
 		w->routing = post(w, WARDEN_ROUTE, buf_span(&next), -1) == 0;
+	if (tell && w->routed && w->ev)
+		ev_defer(w->ev, &w->tell_routed);
 }
 
 /* What nobody waits for. */
@@ -91,7 +96,7 @@ static void take(struct warden *w, const struct channel_msg *m)
 	if (m->kind == WARDEN_DNS_CHANGED)
 		dns_changed(w, buf_span(&m->body));
 	else if (m->kind == WARDEN_ROUTE + WARDEN_ANSWER)
-		routed(w);
+		routed(w, true);
 }
 
 static void on_message(struct ev_io *io, unsigned events)
@@ -120,6 +125,14 @@ static void on_tell(struct ev_defer *e)
 	d->news = false;
 	if (d->changed)
 		d->changed(d->arg, d->news_lost);
+}
+
+static void on_tell_routed(struct ev_defer *e)
+{
+	struct warden *w = CONTAINER_OF(e, struct warden, tell_routed);
+
+	if (w->routed)
+		w->routed(w->routed_arg);
 }
 
 /* Asks and waits. ret (may be NULL): the answer, its result taken off. */
@@ -197,6 +210,7 @@ int warden_start(const struct warden_cfg *cfg, struct warden **ret)
 	w->pid = pid;
 	w->io.fn = on_message;
 	w->tell.fn = on_tell;
+	w->tell_routed.fn = on_tell_routed;
 	*ret = w;
 	return 0;
 }
@@ -219,6 +233,7 @@ void warden_free(struct warden *w)
 	if (w->ev)
 		ev_io_stop(w->ev, &w->io);
 	ev_defer_stop(&w->tell);
+	ev_defer_stop(&w->tell_routed);
 	fd_close(w->fd);
 	while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -251,18 +266,22 @@ void warden_grow(void *w, int fd)
 	(void)!ask_simple(w, WARDEN_GROW, span(NULL, 0), fd);
 }
 
-void warden_route(struct warden *w, const struct router_cfg *cfg)
+void warden_route(struct warden *w, const struct router_cfg *cfg, void (*done)(void *arg),
+                  void *arg)
 {
+	w->routed = done;
+	w->routed_arg = arg;
 	buf_clear(&w->next_plan);
 	warden_put_router(&w->next_plan, cfg);
 	if (!w->routing)
-		routed(w);
+		routed(w, false);
 }
 
 void warden_unroute(struct warden *w, bool hold)
 {
 	uint8_t byte = hold;
 
+	w->routed = NULL;
 	buf_clear(&w->next_plan);
 	(void)!ask_simple(w, WARDEN_UNROUTE, span(&byte, 1), -1);
 }

@@ -60,9 +60,11 @@ void warden_grow(void *w, int fd);
 
 /*
  * Makes the host's network so. Does not wait: of several plans in a row the last
- * one counts. What goes wrong is logged there.
+ * one counts. What goes wrong is logged there. done(arg) (may be NULL) once
+ * one has been carried out, unless warden_unroute comes before.
  */
-void warden_route(struct warden *w, const struct router_cfg *cfg);
+void warden_route(struct warden *w, const struct router_cfg *cfg, void (*done)(void *arg),
+                  void *arg);
 /* Takes it out. hold: but for the guard of an exit node that was in use. */
 void warden_unroute(struct warden *w, bool hold);
 

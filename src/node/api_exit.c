@@ -1,5 +1,6 @@
 /* The exit node, switched on and off without being forgotten. */
 #include "base/err.h"
+#include "node/exits.h"
 #include "node/localapi.h"
 
 static bool take_bool(const char *text, bool *ret)
@@ -25,7 +26,7 @@ static const char *switch_on(struct prefs *p)
 	p->exit_node_id = p->exit_node_prior;
 	if (span_starts(p->exit_node_prior, "auto:")) {
 		p->auto_exit_node = span_from(p->exit_node_prior, 5);
-		p->exit_node_id = SPAN_LIT("auto:unresolved");
+		p->exit_node_id = SPAN_LIT(EXITS_UNRESOLVED);
 	}
 	return NULL;
 }
@@ -75,9 +76,36 @@ static void set_enabled(struct node *n, struct http_req *req, const struct route
 		answer_prefs(n, req);
 }
 
+static void suggest(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	const struct tc_node *found = NULL;
+	struct js_wr w = { .out = &body, .indent = "\t" };
+
+	(void)m;
+	if (engine_suggest_exit(n, &found) < 0) {
+		api_error(req, 500, "no preferred DERP, try again later");
+		return;
+	}
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_span(&w, "ID", found ? found->stable_id : span(NULL, 0));
+	js_wr_kv_span(&w, "Name", found ? found->name : span(NULL, 0));
+	if (found && found->hostinfo && found->hostinfo->location) {
+		AUTO_DONE(buf) struct buf place = { 0 };
+
+		js_encode(&place, &tc_location_type, found->hostinfo->location);
+		js_wr_key(&w, "Location");
+		js_wr_raw(&w, buf_span(&place));
+	}
+	js_wr_close(&w, JS_OBJECT);
+	api_json(req, &body);
+}
+
 #define V0 "/localapi/v0/"
 /* clang-format off */
 const struct api_row api_exit_rows[] = {
+	{ { "GET", V0 "suggest-exit-node" }, API_READ, suggest },
+	{ { "POST", V0 "suggest-exit-node" }, API_READ, suggest },
 	{ { "POST", V0 "set-use-exit-node-enabled" }, API_WRITE, set_enabled },
 };
 /* clang-format on */

@@ -73,6 +73,7 @@ static void on_netinfo(void *ctx, const struct mesh_netinfo *info)
 		take_report(e, info->report);
 	e->has_netinfo = true;
 	e->live |= info->home != 0;
+	ev_defer(e->n->ev, &e->exit);
 	session_report(e->n->session);
 	node_settle(e->n);
 }
@@ -241,7 +242,7 @@ static void await_port(struct engine *e)
 	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
 }
 
-/* The addresses are on the interface since the plan was carried out. */
+/* On what addresses are on the interface by now. */
 static void bind_peerapi(struct engine *e)
 {
 	const struct netmap *m = node_map(e->n);
@@ -268,7 +269,16 @@ static void on_plan(struct ev_timer *t, mono now)
 	(void)now;
 	engine_plan(e);
 	await_port(e);
-	bind_peerapi(e);
+}
+
+void engine_planned(void *arg)
+{
+	bind_peerapi(arg);
+}
+
+static void on_exit_choice(struct ev_defer *d)
+{
+	engine_choose_exit(CONTAINER_OF(d, struct engine, exit));
 }
 
 /* ---- life ---- */
@@ -317,8 +327,7 @@ static void start_host(struct engine *e)
 	(void)read_facts(e);
 }
 
-/* Between two sessions nothing may leak past the exit node that is wanted. */
-static bool wants_exit(const struct node *n)
+bool engine_wants_exit(const struct node *n)
 {
 	const struct prefs *p = node_prefs(n);
 
@@ -329,6 +338,7 @@ static void engine_free(struct engine *e)
 {
 	ev_timer_stop(e->n->ev, &e->plan);
 	ev_timer_stop(e->n->ev, &e->host);
+	ev_defer_stop(&e->exit);
 	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
 		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
 
@@ -339,7 +349,7 @@ static void engine_free(struct engine *e)
 	peerapi_free(e->peerapi);
 	names_free(e->names);
 	if (e->n->cfg.warden)
-		warden_unroute(e->n->cfg.warden, wants_exit(e->n));
+		warden_unroute(e->n->cfg.warden, engine_wants_exit(e->n));
 	mesh_free(e->mesh);
 	host_facts_done(&e->facts);
 	free(e);
@@ -363,6 +373,7 @@ int engine_start(struct node *n)
 	e->n = n;
 	e->plan.fn = on_plan;
 	e->host.fn = on_host;
+	e->exit.fn = on_exit_choice;
 	r = start_mesh(e);
 	if (r < 0) {
 		engine_free(e);
@@ -375,6 +386,7 @@ int engine_start(struct node *n)
 	engine_control(n);
 	engine_map(e, NULL);
 	stay_home(e);
+	ev_defer(n->ev, &e->exit);
 	engine_plan(e);
 	await_port(e);
 	return 0;
@@ -390,7 +402,7 @@ void engine_stop(struct node *n)
 {
 	if (n->engine)
 		engine_free(TAKE(n->engine));
-	else if (n->cfg.warden && !wants_exit(n))
+	else if (n->cfg.warden && !engine_wants_exit(n))
 		warden_unroute(n->cfg.warden, false); /* what was held for it */
 }
 
@@ -407,6 +419,8 @@ void engine_apply(struct node *n, const struct netmap_delta *delta)
 {
 	if (!n->engine || !node_map(n))
 		return;
+	if (prefs_uses_exit(node_prefs(n)))
+		ev_defer(n->ev, &n->engine->exit);
 	engine_map(n->engine, delta);
 	if (!delta || delta->what & (NETMAP_SELF | NETMAP_DNS) || names_matter(delta))
 		engine_names(n->engine);

@@ -31,6 +31,7 @@ struct engine {
 	bool names_bad[NAMES_TROUBLES];
 	struct host_facts facts;
 	struct ev_timer plan; /* the router's plan is to be made anew */
+	struct ev_defer exit; /* the exit node is to be chosen anew */
 	struct ev_timer host; /* the host's network is to be looked at */
 	bool live;
 	bool bound; /* the tunnel's sockets have their port */
@@ -55,7 +56,11 @@ bool engine_relay_client(const struct netmap *m);
 bool engine_relay_capable(const struct netmap *m, const struct tc_node *peer);
 bool engine_may_relay(void *ctx, const struct node_pub *key);
 void engine_relay_metrics(const struct engine *e, struct buf *out);
+/* Works out which peer the preferences mean by their exit node. */
+void engine_choose_exit(struct engine *e);
 /* Our resolver and the host's, as they should be. */
 void engine_names(struct engine *e);
+/* The engine: the last plan has been carried out. */
+void engine_planned(void *arg);
 /* The host's addresses, routes and firewall as they should be. */
 void engine_plan(struct engine *e);

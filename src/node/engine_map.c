@@ -438,6 +438,6 @@ void engine_plan(struct engine *e)
 	if (!m)
 		return;
 	fill_plan(e, m, &a, &cfg);
-	warden_route(e->n->cfg.warden, &cfg);
+	warden_route(e->n->cfg.warden, &cfg, engine_planned, e);
 	arena_done(&a);
 }

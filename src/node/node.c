@@ -7,8 +7,12 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "http/url.h"
+#include "node/control_hosts.h"
 #include "node/mapcache.h"
+#include "node/mesh.h"
 #include "node/node_priv.h"
+#include "platform/dgram.h"
 
 const char *ipn_state_name(enum ipn_state s)
 {
@@ -279,6 +283,51 @@ static void forget_map(struct node *n)
 	mapcache_remove(folder);
 }
 
+/* ---- where the coordinator is ---- */
+
+static char *control_host(const struct node *n)
+{
+	struct url u;
+
+	return url_parse(prefs_control_url(node_prefs(n)), &u) == 0 ? span_dup(u.host) : NULL;
+}
+
+static void on_control_found(void *owner, int r, const struct resolved *found)
+{
+	struct node *n = owner;
+	AUTO_FREE char *host = control_host(n);
+
+	if (r == 0 && host)
+		(void)!control_hosts_save(n->control_hosts, host, found);
+}
+
+static void note_control(struct node *n)
+{
+	AUTO_FREE char *host = n->control_noted ? NULL : control_host(n);
+
+	if (host && n->control_hosts)
+		(void)resolve_start(n->resolver, host, on_control_found, n);
+	n->control_noted = true;
+}
+
+/* While traffic is held for an exit node the host's own resolver reaches nobody. */
+static bool control_known(void *owner, const char *host, struct resolved *ret)
+{
+	const struct node *n = owner;
+
+	return n->control_hosts && !n->engine && n->profiles && engine_wants_exit(n) &&
+	       control_hosts_find(n->control_hosts, host, ret);
+}
+
+/* Past the tunnel, or an exit node would carry what it needs to come up. */
+static int mark_socket(void *arg, int fd, const struct addr *to)
+{
+	const struct node *n = arg;
+	int r = n->cfg.no_mark || ip_is_loopback(&to->ip) ? 0 : socket_mark(fd, MESH_FWMARK);
+
+	return r == -EPERM ? 0 : r; /* without the right there is no tunnel either */
+}
+
 static void on_map(void *ctx, const struct netmap_delta *delta)
 {
 	struct node *n = ctx;
@@ -286,6 +335,7 @@ static void on_map(void *ctx, const struct netmap_delta *delta)
 	struct network_profile net = { .magic_dns_name = netmap_suffix(m),
 		                       .domain_name = span_str(m->domain) };
 
+	note_control(n);
 	if (delta->what & (NETMAP_SELF | NETMAP_USERS))
 		keep_node_id(n, m);
 	if (delta->what & (NETMAP_SELF | NETMAP_DOMAIN))
@@ -555,7 +605,12 @@ static void open_http(struct node *n)
 		.none = env_none ? env_none : getenv("no_proxy"),
 	};
 	n->http = (struct http_client){
-		.ev = n->ev, .resolver = n->resolver, .tls = n->tls, .proxy = &n->proxy
+		.ev = n->ev,
+		.resolver = n->resolver,
+		.tls = n->tls,
+		.proxy = &n->proxy,
+		.prepare = mark_socket,
+		.prepare_arg = n,
 	};
 }
 
@@ -577,7 +632,9 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 	rand_bytes(id, sizeof(id));
 	n->backend_log_id = hex_encode(mem_alloc(HEX_LEN(sizeof(id)) + 1), id, sizeof(id));
 	disco_priv_new(&n->disco);
-	r = resolver_new(n->ev, NULL, &n->resolver);
+	if (cfg->state_path)
+		n->control_hosts = str_fmt("%s.control", cfg->state_path);
+	r = resolver_new(n->ev, &(struct resolver_cfg){ control_known, n }, &n->resolver);
 	if (r == 0)
 		r = tls_client_new(cfg->extra_ca, &n->tls);
 	if (r == 0)
@@ -609,6 +666,8 @@ void node_free(struct node *n)
 	tls_client_unref(n->tls);
 	resolver_free(n->resolver);
 	disco_priv_wipe(&n->disco);
+	free(n->suggested_exit);
+	free(n->control_hosts);
 	free(n->auth_key);
 	free(n->backend_log_id);
 	free(n->err_message);

@@ -31,6 +31,9 @@ struct node {
 	enum ipn_state state;
 	bool ending;    /* the program ends in order */
 	bool blocked;   /* a login is under way: not to be taken for stopped */
+	char *control_hosts; /* the file of node/control_hosts.h; NULL: none */
+	bool control_noted;  /* in this run */
+	char *suggested_exit; /* the last one, by its stable id */
 	char *auth_key; /* for the next session */
 	struct ev_timer expiry;
 	struct ev_timer keep_map;
@@ -86,6 +89,8 @@ void node_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
 
 NODISCARD int engine_start(struct node *n);
 void engine_stop(struct node *n);
+/* All traffic is to go through an exit node, up or not: else it stops. */
+bool engine_wants_exit(const struct node *n);
 /* The map changed; NULL: everything is to be looked at again. */
 void engine_apply(struct node *n, const struct netmap_delta *delta);
 /* What is wrong with names: an enum names_trouble. */
@@ -140,6 +145,11 @@ void engine_write_netcheck(const struct node *n, struct js_wr *w);
 bool engine_is_inside(const struct node *n, const struct ip *ip);
 size_t engine_endpoints(const struct node *n, struct addr *ret, size_t max);
 int64_t engine_home_derp(const struct node *n);
+/*
+ * The exit node we would choose; NULL in *ret: there is none. The answer is kept,
+ * and given again while it is as good.   ERR_BADSTATE: too early to say
+ */
+NODISCARD int engine_suggest_exit(struct node *n, const struct tc_node **ret);
 
 /* ---- views ---- */
 

@@ -276,6 +276,8 @@ static uint8_t family_of(const struct ip *ip)
 	return ip_is4(ip) ? AF_INET : AF_INET6;
 }
 
+static const struct ifa_cacheinfo never_preferred = { .ifa_valid = UINT32_MAX };
+
 void rtnl_addr_build(struct rtnl_msg *m, uint16_t type, uint16_t flags, const struct rtnl_addr *a)
 {
 	struct ifaddrmsg *info = start(m, type, flags, sizeof(*info));
@@ -283,7 +285,10 @@ void rtnl_addr_build(struct rtnl_msg *m, uint16_t type, uint16_t flags, const st
 	info->ifa_family = family_of(&a->prefix.ip);
 	info->ifa_prefixlen = a->prefix.bits;
 	info->ifa_index = (unsigned)a->index;
-	info->ifa_scope = a->scope;
+	/* IPv4 looks at the scope, IPv6 at how long the address is preferred. */
+	info->ifa_scope = a->aside && ip_is4(&a->prefix.ip) ? RT_SCOPE_HOST : a->scope;
+	if (a->aside && !ip_is4(&a->prefix.ip))
+		mnl_attr_put(&m->head, IFA_CACHEINFO, sizeof(never_preferred), &never_preferred);
 	if (a->flags)
 		mnl_attr_put_u32(&m->head, IFA_FLAGS, a->flags);
 	put_ip(m, IFA_LOCAL, &a->prefix.ip);

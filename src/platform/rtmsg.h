@@ -33,6 +33,7 @@ struct rtnl_addr {
 	struct prefix prefix; /* with host bits */
 	unsigned flags;       /* IFA_F_* */
 	uint8_t scope;
+	bool aside; /* when added: never chosen as the source of anything */
 };
 
 enum { RTNL_TABLE_MAIN = 254, RTNL_TABLE_DEFAULT = 253, RTNL_TABLE_LOCAL = 255 };

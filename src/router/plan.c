@@ -13,6 +13,11 @@ static const struct prefix service6 = { { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 
 static const struct prefix all4 = { { { [10] = 0xff, [11] = 0xff } }, 0 };
 static const struct prefix all6 = { { { 0 } }, 0 };
 
+bool router_is_service(const struct ip *ip)
+{
+	return ip_eq(ip, &service4.ip) || ip_eq(ip, &service6.ip);
+}
+
 static void add(struct router_plan *p, struct prefix dst, bool throw)
 {
 	vec_push(&p->routes, ((struct router_route){ prefix_masked(dst), throw }));

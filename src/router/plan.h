@@ -114,6 +114,9 @@ struct router_plan {
 	VEC(struct prefix) shadowed; /* accepted routes that overlap networks of the host's own */
 };
 
+/* 100.100.100.100 and its IPv6 sister: asked there, never asking from there. */
+bool router_is_service(const struct ip *ip);
+
 /* Zero *ret before; end it with router_plan_done. */
 void router_plan(const struct router_cfg *cfg, struct router_plan *ret);
 void router_plan_done(struct router_plan *p);

@@ -213,6 +213,28 @@ static void what_a_crash_left_is_undone_at_the_next_start(void)
 	CHECK_OK(host_router_cleanup(journal));
 }
 
+static void the_service_addresses_are_never_a_source(void)
+{
+	struct host_router *r = NULL;
+	struct prefix self[4];
+	struct world w;
+
+	make(&w);
+	self[0] = pfx("100.101.0.1"); /* sorts behind the service address */
+	self[1] = pfx("fd7a:115c:a1e0::1");
+	self[2] = pfx("100.100.100.100");
+	self[3] = pfx("fd7a:115c:a1e0::53");
+	w.cfg.self = self;
+	w.cfg.n_self = ARRAY_LEN(self);
+	w.cfg.use_exit = true;
+	CHECK_OK(host_router_new(journal, &r));
+	CHECK_OK(apply(r, &w.cfg));
+	check_has("ip route get 198.51.100.1", "src 100.101.0.1");
+	check_has("ip -6 addr show " DEV, "fd7a:115c:a1e0::53/128 scope global deprecated");
+	CHECK_OK(host_router_undo(r, false));
+	host_router_free(r);
+}
+
 static void an_exit_nodes_guard_outlives_a_crash_and_the_next_start(void)
 {
 	AUTO_FREE char *before = host_state();
@@ -413,6 +435,7 @@ int main(void)
 	RUN(a_plan_is_put_into_effect_and_undone);
 	RUN(only_what_differs_is_changed);
 	RUN(what_a_crash_left_is_undone_at_the_next_start);
+	RUN(the_service_addresses_are_never_a_source);
 	RUN(an_exit_nodes_guard_outlives_a_crash_and_the_next_start);
 	RUN(rules_of_others_stay);
 	RUN(what_others_remove_is_told_and_mended);

@@ -220,11 +220,11 @@ static void the_host_is_changed_by_the_other_part_and_put_back(void)
 	CHECK_STR(tun_name(t), DEV);
 	for (int i = 0; i < 50; i++) {
 		world.cfg.udp_port = (uint16_t)(1000 + i); /* only the last one counts */
-		warden_route(w, &world.cfg);
+		warden_route(w, &world.cfg, NULL, NULL);
 	}
 	warden_unroute(w, true);
 	CHECK(has("ip route get 198.51.100.1 2>&1", "No route to host"));
-	warden_route(w, &world.cfg);
+	warden_route(w, &world.cfg, NULL, NULL);
 	CHECK(becomes("nft list table inet fairlead 2>&1", "udp dport 1049", true));
 	CHECK(becomes("ip rule", "5270:", true));
 	tun_close(t);
@@ -244,7 +244,7 @@ static void another_interface_is_refused(void)
 	make(&world);
 	CHECK_OK(start(&w, &t));
 	memcpy(world.cfg.dev, "lo", 3);
-	warden_route(w, &world.cfg);
+	warden_route(w, &world.cfg, NULL, NULL);
 	warden_unroute(w, false); /* waits for the answer before */
 	CHECK(!has("ip addr show lo", "100.64.0.1"));
 	tun_close(t);
@@ -275,7 +275,7 @@ static void what_others_remove_is_put_back_without_being_asked(void)
 
 	make(&world);
 	CHECK_OK(start(&w, &t));
-	warden_route(w, &world.cfg);
+	warden_route(w, &world.cfg, NULL, NULL);
 	CHECK(becomes("ip rule", "5270:", true));
 	CHECK(becomes("nft list tables", "fairlead", true));
 	free(shell("ip rule del priority 5270; nft flush ruleset"));
@@ -300,7 +300,7 @@ static void a_main_part_that_dies_leaves_only_the_guard(void)
 
 	if (pid == 0) {
 		if (start(&w, &t) == 0) {
-			warden_route(w, &world.cfg);
+			warden_route(w, &world.cfg, NULL, NULL);
 			warden_grow(w, 0); /* waits */
 		}
 		(void)raise(SIGKILL);

@@ -264,7 +264,7 @@ class Capture:
 
     def lines(self):
         with open(self.file) as f:
-            return f.read().splitlines()
+            return [line for line in f.read().splitlines() if line.strip()]
 
     def stop(self):
         time.sleep(0.3)

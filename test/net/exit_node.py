@@ -1,0 +1,180 @@
+"""All traffic through an exit node: ours through stock, stock through ours, and nothing past it, whatever dies."""
+import os, signal, sys, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from routelab import *
+
+
+def asks(lab, name, v=4, seconds=3):
+    """Who the web server sees when the node asks; '' if there is no answer."""
+    return lab.talk(lab.nodes[name], WEB if v == 4 else WEB6, seconds=seconds)
+
+
+def is_cut_off(lab, name):
+    return asks(lab, name, 4, 1) == asks(lab, name, 6, 1) == ''
+
+
+def sees(lab, name, exit, v=4):
+    want = f'10.81.{lab.numbers[exit]}.2' if v == 4 else f'fd81:{lab.numbers[exit]}::2'
+    wait_until(lambda: asks(lab, name, v) == want, f'{name} goes out at {exit} by IPv{v}', 40)
+
+
+class Watch:
+    """Nothing of the node's for the web server may be seen on its wire but inside the tunnel."""
+    def __init__(self, lab, name):
+        self.c = lab.capture(lab.nodes[name], 'eth0', f'host {WEB} or host {WEB6}')
+
+    def over(self):
+        lines = self.c.stop()
+        check(not lines, 'leaked: ' + ' | '.join(lines[:4]))
+
+
+def knock(lab, name):
+    for _ in range(2):
+        for to in (WEB, WEB6):
+            lab.talk(lab.nodes[name], to, seconds=0.5)
+
+
+def set_exit(lab, name, who, *flags):
+    lab.ts(name, 'set', f'--exit-node={who}', *flags)
+
+
+@test('before an exit node is chosen only internal traffic goes through, and status says so in words')
+def internal(lab):
+    check(asks(lab, 'ours') == '10.81.1.2' and asks(lab, 'ours', 6) == 'fd81:1::2', 'straight out')
+    check('Only internal traffic goes through the network' in lab.fairlead('ours', 'status').stdout, 'status')
+
+
+@test('our traffic goes out at a stock exit node, IPv4 and IPv6, and status says so')
+def through_stock(lab):
+    set_exit(lab, 'ours', 'stock')
+    for v in (4, 6):
+        sees(lab, 'ours', 'stock', v)
+    check('All traffic goes through' in lab.fairlead('ours', 'status').stdout, lab.fairlead('ours', 'status').stdout)
+
+
+@test('the host\'s own network goes into the tunnel too, unless LAN access is allowed')
+def lan_switch(lab):
+    host = '192.168.1.10'
+    check(lab.talk(lab.nodes['ours'], host, seconds=1) == '', 'not reached without the switch')
+    lab.ts('ours', 'set', '--exit-node-allow-lan-access')
+    wait_until(lambda: lab.talk(lab.nodes['ours'], host) == '192.168.1.1', 'reached with it', 20)
+    sees(lab, 'ours', 'stock')
+    lab.ts('ours', 'set', '--exit-node-allow-lan-access=false')
+    wait_until(lambda: lab.talk(lab.nodes['ours'], host, seconds=1) == '', 'and not without', 20)
+
+
+@test('nothing leaks while the exit node dies, stays away, and returns')
+def exit_dies(lab):
+    w = Watch(lab, 'ours')
+    lab.kill('stock')
+    knock(lab, 'ours')
+    check(is_cut_off(lab, 'ours'), 'no way out')
+    lab.daemon('stock', False)
+    for v in (4, 6):
+        sees(lab, 'ours', 'stock', v)
+    w.over()
+
+
+@test('nothing leaks while our daemon is killed, stays away, and starts again')
+def we_die(lab):
+    w = Watch(lab, 'ours')
+    for both in (False, True):
+        pid = lab.pid('ours')
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            other = int(f.read().split()[0])
+        if both:
+            os.kill(other, signal.SIGSTOP)  # so that it cannot tidy up before it is killed
+        lab.kill('ours')
+        if both:
+            os.kill(other, signal.SIGKILL)
+        knock(lab, 'ours')
+        check(is_cut_off(lab, 'ours'), 'no way out')
+        lab.daemon('ours', True)
+        knock(lab, 'ours')
+        for v in (4, 6):
+            sees(lab, 'ours', 'stock', v)
+    w.over()
+
+
+@test('an orderly end gives the host its own way back, and so does --cleanup after a crash')
+def end(lab):
+    lab.stop(lab.daemons['ours'])
+    check(asks(lab, 'ours') == '10.81.1.2' and asks(lab, 'ours', 6) == 'fd81:1::2', 'straight out after the end')
+    lab.daemon('ours', True)
+    sees(lab, 'ours', 'stock')
+    lab.kill('ours')
+    check(is_cut_off(lab, 'ours'), 'no way out')
+    wait_until(lambda: 'unreachable' in command(['ip', 'route', 'show', 'table', '52'], ns=lab.nodes['ours']).stdout, 'the guard')
+    command([program('fairleadd'), '--cleanup', '--tun', 'tun0', '--statedir', lab.path('ours')], ns=lab.nodes['ours'])
+    check(asks(lab, 'ours') == '10.81.1.2' and asks(lab, 'ours', 6) == 'fd81:1::2', 'straight out')
+    lab.daemon('ours', True)
+    sees(lab, 'ours', 'stock')
+
+
+@test('an exit node that offers itself no more stops the traffic; none chosen lets it out again')
+def withdrawn(lab):
+    w = Watch(lab, 'ours')
+    lab.ts('stock', 'set', '--advertise-exit-node=false')
+    wait_until(lambda: is_cut_off(lab, 'ours'), 'no way out', 20)
+    knock(lab, 'ours')
+    w.over()
+    lab.ts('stock', 'set', '--advertise-exit-node')
+    sees(lab, 'ours', 'stock')
+    set_exit(lab, 'ours', '')
+    wait_until(lambda: asks(lab, 'ours') == '10.81.1.2', 'straight out', 20)
+
+
+@test('a stock node goes out at ours, IPv4 and IPv6, and does not reach our own network')
+def through_ours(lab):
+    lab.ts('stock', 'set', '--advertise-exit-node=false')  # one or the other, there
+    set_exit(lab, 'stock', 'mate')
+    for v in (4, 6):
+        sees(lab, 'stock', 'mate', v)
+    for to in ('192.168.3.10', '192.168.3.1', '10.81.3.1', 'fd82:3::10'):
+        check(lab.talk(lab.nodes['stock'], to, seconds=1) == '', f'{to} is our own')
+    set_exit(lab, 'stock', '')
+    lab.ts('stock', 'set', '--advertise-exit-node')
+    wait_until(lambda: lab.peer_of('ours', 'stock').get('ExitNodeOption'), 'it offers itself again', 20)
+
+
+@test('ours goes out at ours, and strict reverse path checks do not mind')
+def ours_through_ours(lab):
+    lab.sysctl(lab.nodes['ours'], 'net.ipv4.conf.all.rp_filter=1', 'net.ipv4.conf.eth0.rp_filter=1')
+    set_exit(lab, 'ours', 'mate')
+    for v in (4, 6):
+        sees(lab, 'ours', 'mate', v)
+    r = lab.ts('ours', 'ping', '--c', '5', lab.ip_of('mate'), ok=False)
+    check('via 10.81.' in r.stdout or 'via [fd81' in r.stdout, f'and the path is direct: {r.stdout}')
+    set_exit(lab, 'ours', '')
+
+
+@test('auto:any takes the suggested one, and another when that is gone')
+def automatic(lab):
+    first = json.loads(lab.ts('ours', 'debug', 'localapi', 'GET', 'suggest-exit-node').stdout)
+    check(first['ID'] and first['Name'].split('.')[0] in ('stock', 'mate'), f'{first}')
+    check('Suggested exit node' in lab.ts('ours', 'exit-node', 'suggest').stdout, 'the stock command says so')
+    set_exit(lab, 'ours', 'auto:any')
+    ways = {'10.81.2.2': 'stock', '10.81.3.2': 'mate'}
+    now = ways[wait_until(lambda: asks(lab, 'ours') in ways and asks(lab, 'ours'), 'out at one of them', 40)]
+    other = {'stock': 'mate', 'mate': 'stock'}[now]
+    w = Watch(lab, 'ours')
+    lab.ts(now, 'down')
+    sees(lab, 'ours', other)
+    w.over()
+    lab.ts(now, 'up', timeout=60)
+    set_exit(lab, 'ours', '')
+
+
+def make(lab):
+    lab.join('ours', 1, True, lan=True)
+    for number, (name, ours) in enumerate((('stock', False), ('mate', True)), 2):
+        lab.node(name, number, lan=True)
+        lab.forwarding(name)
+        lab.daemon(name, ours)
+        lab.up(name, '--advertise-exit-node')
+    for name in ('stock', 'mate'):
+        wait_until(lambda: (lab.peer_of('ours', name) or {}).get('ExitNodeOption'), f'{name} offers to be an exit node', 30)
+
+
+main('exit', make)
