@@ -363,14 +363,16 @@ static void log_out(struct coord_call *c, const struct node *n, wall now)
 /* The client's own wish for the end of its key: sooner is fine, later is not. */
 static void shorten(struct coord_call *c, const struct node *n, wall at, wall now)
 {
+	uint64_t id = n->id; /* the record is replaced */
+
 	if (n->expiry.us && at.us > n->expiry.us) {
 		respond_error(c->co, c->req, "extending key is not allowed");
 		return;
 	}
-	if (state_node_expire(c->co->st, n->id, at, now, "node") < 0)
+	if (state_node_expire(c->co->st, id, at, now, "node") < 0)
 		respond_error(c->co, c->req, "cannot set the expiry now");
 	else
-		respond(c->co, c->req, &(struct verdict){ .node = state_node(c->co->st, n->id) });
+		respond(c->co, c->req, &(struct verdict){ .node = state_node(c->co->st, id) });
 }
 
 static void register_with_key(struct coord_call *c, const struct node_claim *claim, struct span key,

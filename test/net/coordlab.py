@@ -233,7 +233,7 @@ def main(name, make):
         try:
             status = run_tests(world)
             if status and os.path.exists(f'{world.dir}/server.log'):
-                sys.stderr.write(open(f'{world.dir}/server.log').read()[-3000:])
+                sys.stderr.write(open(f"{world.dir}/server.log").read()[-12000:])
         finally:
             lab.close()
             world.close()
