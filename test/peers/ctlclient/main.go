@@ -80,16 +80,21 @@ func loadKeys() (k keys) {
 	return k
 }
 
-func serverKey() key.MachinePublic {
-	r := must(http.Get(fmt.Sprintf("%s/key?v=%d", *base, tailcfg.CurrentCapabilityVersion)))
-	defer r.Body.Close()
+func tryServerKey() (key.MachinePublic, error) {
 	var k struct {
 		PublicKey key.MachinePublic `json:"publicKey"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&k); err != nil {
-		log.Fatal(err)
+	r, err := http.Get(fmt.Sprintf("%s/key?v=%d", *base, tailcfg.CurrentCapabilityVersion))
+	if err != nil {
+		return k.PublicKey, err
 	}
-	return k.PublicKey
+	defer r.Body.Close()
+	err = json.NewDecoder(r.Body).Decode(&k)
+	return k.PublicKey, err
+}
+
+func serverKey() key.MachinePublic {
+	return must(tryServerKey())
 }
 
 func dialWebSocket(ctx context.Context, first string) (net.Conn, error) {
@@ -303,7 +308,10 @@ func storm(ctx context.Context, file string) {
 	var done sync.WaitGroup
 	out := map[string]*outcome{}
 	slots := make(chan struct{}, 6)
-	server := serverKey()
+	server, err := tryServerKey()
+	for ; err != nil && ctx.Err() == nil; server, err = tryServerKey() {
+		time.Sleep(20 * time.Millisecond)
+	}
 	for i, authKey := range strings.Fields(string(must(os.ReadFile(file)))) {
 		out[authKey] = &outcome{In: []string{}, Errors: []string{}}
 		for j := range 2 {
