@@ -481,6 +481,53 @@ def _():
         check(t.left.ping(), 'with the low port')
 
 
+def sniffer(ns, dev):
+    """What passes an interface, as IP packets."""
+    def make():
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        s.bind((dev, 3))
+        return s
+    s = in_namespace(ns, make)
+    s.settimeout(20)
+    return s
+
+
+def ping_class(side, family, value):
+    command(['ping', f'-{family}', '-q', '-c1', '-W10', '-Q', str(value), INNER[family][1 - side.which]], ns=side.ns)
+
+
+def next_class(sniff, wanted):
+    """The class of the next packet that is wanted."""
+    while True:
+        p = sniff.recv(65536)
+        if wanted(p):
+            return p[1] if p[0] >> 4 == 4 else (p[0] << 4 | p[1] >> 4) & 255
+
+
+@test('congestion marks are carried: out as RFC 6040 has them, and back onto packets that can bear one')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        check(t.left.ping(), 'before')
+        data = lambda p: p[0] >> 4 == 4 and p[9] == 17 and p[28:32] == b'\4\0\0\0' and len(p) > 100 and p[12:16] == socket.inet_aton(WIRE[4][0])
+        for family in (4, 6):
+            for inner, outer in ((0, 0), (1, 1), (2, 2), (3, 2), (0xb8, 0), (0xba, 2)):
+                sniff = sniffer(t.right.ns, 'wire')
+                ping_class(t.left, family, inner)
+                got = next_class(sniff, data)
+                check(got == outer, f'IPv{family}, {inner:#x} inside is {got:#x} outside')
+        # From here on the way marks every packet that wireguard-go sends.
+        command(['nft', 'add table ip way; add chain ip way out { type filter hook postrouting priority 0; }; '
+                 'add rule ip way out udp dport 51820 ip ecn set ce'], ns=t.right.ns)
+        request = {4: lambda p: p[0] >> 4 == 4 and p[9] == 1 and p[20] == 8, 6: lambda p: p[0] >> 4 == 6 and p[6] == 58 and p[40] == 128}
+        for family in (4, 6):
+            for sent, want in ((0, 0), (1, 3), (2, 3), (3, 3), (0xb8, 0xb8), (0xba, 0xbb)):
+                sniff = sniffer(t.left.ns, t.left.ifname)
+                ping_class(t.right, family, sent)
+                got = next_class(sniff, request[family])
+                check(got == want, f'IPv{family}, {sent:#x} arrives as {got:#x} over a congested way')
+
+
 @test('without any segmentation the tunnel still carries everything')
 def _():
     with Lab('tun') as lab:
