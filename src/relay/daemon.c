@@ -25,7 +25,8 @@
 
 enum {
 	LISTENERS_MAX = HANDOVER_FDS_MAX,
-	LAST_US = 300 * 1000,     /* for answers under way when a successor has taken over */
+	LAST_US = 4 * 1000 * 1000, /* for answers under way when a successor has taken over */
+	LAST_LOOK_US = 20 * 1000,
 	STUN_TRY_US = 500 * 1000, /* until a predecessor has let go of the port */
 	CERT_WARN_HOURS = 12,     /* short-lived certificates are renewed a day or two before */
 };
@@ -73,6 +74,7 @@ struct daemon {
 	struct ev_signal signals;
 	bool handed_over;
 	struct ev_timer end;
+	mono end_by;
 };
 
 /* --- STUN --- */
@@ -367,11 +369,19 @@ static void close_doors(struct daemon *d)
 
 static void on_end(struct ev_timer *t, mono now)
 {
-	(void)now;
-	ev_stop(CONTAINER_OF(t, struct daemon, end)->ev, 0);
+	struct daemon *d = CONTAINER_OF(t, struct daemon, end);
+
+	if (front_open(d->front) == 0 || mono_reached(d->end_by, now))
+		ev_stop(d->ev, 0);
+	else
+		ev_timer_after(d->ev, &d->end, LAST_LOOK_US);
 }
 
-/* The successor accepts from here on; who has been accepted by us still gets an answer. */
+/*
+ * The successor accepts from here on; who has been accepted by us still gets an
+ * answer. Clients are let go at once: they come back to the successor, and only
+ * those at the same process reach each other.
+ */
 static void end(struct daemon *d)
 {
 	if (!d->handed_over) {
@@ -379,8 +389,10 @@ static void end(struct daemon *d)
 		return;
 	}
 	close_doors(d);
+	relay_close_all(d->relay);
 	d->end.fn = on_end;
-	ev_timer_after(d->ev, &d->end, LAST_US);
+	d->end_by = mono_after(ev_now(d->ev), LAST_US);
+	ev_timer_after(d->ev, &d->end, LAST_LOOK_US);
 }
 
 static void on_signal(struct ev_signal *s, int signo)

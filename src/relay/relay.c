@@ -113,13 +113,18 @@ struct relay *relay_new(const struct relay_env *env)
 	return r;
 }
 
+void relay_close_all(struct relay *r)
+{
+	while (!list_empty(&r->sessions))
+		session_close(list_first(&r->sessions, struct relay_session, all),
+		              RELAY_CLOSE_SHUTDOWN);
+}
+
 void relay_free(struct relay *r)
 {
 	if (!r)
 		return;
-	while (!list_empty(&r->sessions))
-		session_close(list_first(&r->sessions, struct relay_session, all),
-		              RELAY_CLOSE_SHUTDOWN);
+	relay_close_all(r);
 	ev_defer_stop(&r->flush);
 	ev_timer_stop(r->env.ev, &r->stalls);
 	hub_done(&r->hub);

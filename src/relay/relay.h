@@ -94,6 +94,8 @@ struct relay;
 struct relay *relay_new(const struct relay_env *env);
 void relay_free(struct relay *r); /* closes what is open */
 DEFINE_AUTO(relay_free, struct relay *)
+/* Everybody's connection, now; others may come afterwards. */
+void relay_close_all(struct relay *r);
 
 /* How a request asks for DERP. */
 enum relay_way { RELAY_WAY_NONE, RELAY_WAY_DERP, RELAY_WAY_FAST, RELAY_WAY_WEBSOCKET };
