@@ -264,6 +264,11 @@ int front_new(struct coord *co, struct front **ret)
 	return 0;
 }
 
+uint64_t front_refused(const struct front *f)
+{
+	return throttle_refused(f->api.guesses);
+}
+
 void front_free(struct front *f)
 {
 	if (!f)

@@ -331,6 +331,11 @@ int logins_reject(struct logins *l, struct span auth_id)
 	return 0;
 }
 
+uint64_t logins_refused(const struct logins *l)
+{
+	return throttle_refused(l->begun) + throttle_refused(l->wrong_keys);
+}
+
 size_t logins_count(const struct logins *l)
 {
 	return l->n;

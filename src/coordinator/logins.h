@@ -41,5 +41,7 @@ NODISCARD int logins_plant(struct logins *l, struct span auth_id, struct span na
 /* Whoever waits is told, and starts over with a new URL. ERR_UNKNOWN */
 NODISCARD int logins_reject(struct logins *l, struct span auth_id);
 size_t logins_count(const struct logins *l);
+/* How often somebody was told to wait. */
+uint64_t logins_refused(const struct logins *l);
 /* Drops those that are too old. */
 void logins_tick(struct logins *l, mono now);

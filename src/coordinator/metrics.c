@@ -1,5 +1,6 @@
 #include "coordinator/metrics.h"
 
+#include "coordinator/front.h"
 #include "coordinator/logins.h"
 #include "coordinator/streams.h"
 
@@ -12,6 +13,17 @@ static void put(struct buf *out, const struct value *v)
 {
 	buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", v->name, v->help, v->name, v->type,
 	        v->name, (unsigned long long)v->value);
+}
+
+/* Connections that were closed on the other side's account, by reason. */
+static void put_drops(struct buf *out, const struct http_stats *http)
+{
+	static const char name[] = "fairlead_http_dropped_total";
+
+	buf_fmt(out, "# HELP %s Connections closed by us.\n# TYPE %s counter\n", name, name);
+	for (enum http_drop d = 0; d < HTTP_DROP_MAX; d++)
+		buf_fmt(out, "%s{reason=\"%s\"} %llu\n", name, http_drop_name(d),
+		        (unsigned long long)http->drops[d]);
 }
 
 void metrics_get(struct coord_call *c)
@@ -27,6 +39,12 @@ void metrics_get(struct coord_call *c)
 		  streams_count(co->streams) },
 		{ "fairlead_logins_pending", "gauge", "Logins that wait for a person.",
 		  logins_count(co->logins) },
+		{ "fairlead_logins_refused_total", "counter",
+		  "Logins and pre-auth keys not looked at: too many from one address.",
+		  logins_refused(co->logins) },
+		{ "fairlead_api_refused_total", "counter",
+		  "API requests not looked at: too many wrong keys from one address.",
+		  front_refused(co->front) },
 		{ "fairlead_visibility_classes", "gauge", "Classes of nodes that see alike.",
 		  visibility_class_count(maphub_visibility(co->hub)) },
 		{ "fairlead_changes_total", "counter", "Changes of the tailnet.",
@@ -49,6 +67,7 @@ void metrics_get(struct coord_call *c)
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)
 		put(&out, &values[i]);
+	put_drops(&out, http);
 	http_answer(c->req, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&out));
 	buf_done(&out);
 }
