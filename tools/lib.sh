@@ -10,6 +10,7 @@ demo_packages="$run_packages iperf3 curl openssl bind9-dnsutils"
 test_packages="$demo_packages binutils git clang libclang-rt-14-dev clang-format-14 wireguard-tools tcpdump
  bind9-dnsutils dnsmasq-base busybox-static pebble jq openssh-client openssl dbus conntrack ethtool iptables
  python3-venv scdoc"
+package_packages='debootstrap debhelper dpkg-dev fakeroot lintian util-linux'
 
 say() {
 	printf '==> %s\n' "$*"

@@ -373,10 +373,15 @@ static int too_late(struct cli *cli, const struct job *j)
 {
 	static const char text[] = "timeout waiting for the node to be running; `fairlead status` "
 				   "says in what state it is";
+	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	const struct js *why = NULL;
 
 	if (j->o->json)
 		show_json(cli, "", NULL, text);
-	return cmd_fail(cli, "%s", text);
+	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), &a) == 0)
+		why = js_first(js_get(a.json, "Health"));
+	return why ? cmd_fail(cli, "%s\n%.*s", text, SPAN_FMT(js_text(why))) :
+	             cmd_fail(cli, "%s", text);
 }
 
 static int await(struct cli *cli, struct job *j, struct api_watch *watch)

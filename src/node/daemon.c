@@ -1,4 +1,5 @@
 /* The daemon program: its command line, signals, start and end. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -155,6 +156,14 @@ static const char *journals(const struct options *o)
 }
 
 /* From here on, what speaks with the network has few rights. */
+static int cannot_start(int r)
+{
+	bool rights = (r == -EPERM || r == -EACCES) && geteuid() != 0;
+
+	log_error("cannot start: %s%s", err_text(r), rights ? ": this needs root" : "");
+	return 1;
+}
+
 static int serve(const struct options *o, const struct node_cfg *cfg, struct daemon *d)
 {
 	AUTO(node_free) struct node *n = NULL;
@@ -169,8 +178,7 @@ static int serve(const struct options *o, const struct node_cfg *cfg, struct dae
 	if (r == 0)
 		r = warden_watch(cfg->warden, cfg->ev, on_lost, d);
 	if (r < 0) {
-		log_error("cannot start: %s", err_text(r));
-		return 1;
+		return cannot_start(r);
 	}
 	(void)sdnotify("READY=1");
 	node_start(n);
@@ -232,8 +240,7 @@ static int run(const struct options *o)
 	if (r == 0)
 		r = ev_signal_start(ev, &d.signals, signos, ARRAY_LEN(signos));
 	if (r < 0) {
-		log_error("cannot start: %s", err_text(r));
-		return 1;
+		return cannot_start(r);
 	}
 	r = serve(o, &cfg, &d);
 	/* The loop ends before the other part does. */

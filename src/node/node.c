@@ -74,6 +74,15 @@ static enum ipn_state next_state(const struct node *n)
 	return n->state == IPN_STARTING && engine_is_live(n) ? IPN_RUNNING : IPN_STARTING;
 }
 
+static const char *why_no_tunnel(int r)
+{
+	if (r == -ENOENT || r == -ENXIO || r == -ENODEV)
+		return "there is no /dev/net/tun here: load the module tun, or give the container "
+		       "that device and NET_ADMIN";
+	return r == -EBUSY ? "the network interface is in use by another program" :
+	                     "the tunnel cannot be set up; the daemon's log says why";
+}
+
 static void enter(struct node *n, enum ipn_state s)
 {
 	log_info("state %s -> %s", ipn_state_name(n->state), ipn_state_name(s));
@@ -82,7 +91,7 @@ static void enter(struct node *n, enum ipn_state s)
 		int r = engine_start(n);
 
 		if (r < 0)
-			bus_error(n, "the tunnel cannot be set up");
+			bus_error(n, why_no_tunnel(r));
 	} else if (s < IPN_STARTING) {
 		engine_stop(n);
 	}

@@ -371,6 +371,8 @@ static void on_resolved(void *owner, int r, const struct resolved *found)
 
 	d->resolve = NULL;
 	if (r < 0) {
+		d->error = str_fmt("the name %s cannot be found: does DNS work here?",
+		                   d->proxy_host ? d->proxy_host : d->host);
 		finish(d, r);
 		return;
 	}

@@ -55,6 +55,12 @@ BIO_METHOD *tls_bio_new(void)
 
 /* ---- errors ---- */
 
+/* A machine without a battery that starts in 1970 sees every certificate as one of the future. */
+static bool is_about_time(long verify)
+{
+	return verify == X509_V_ERR_CERT_NOT_YET_VALID || verify == X509_V_ERR_CERT_HAS_EXPIRED;
+}
+
 static void note_error(struct tls_conn *c)
 {
 	unsigned long e = ERR_peek_error();
@@ -63,7 +69,8 @@ static void note_error(struct tls_conn *c)
 	if (c->error)
 		return;
 	if (v != X509_V_OK)
-		c->error = str_fmt("certificate: %s", X509_verify_cert_error_string(v));
+		c->error = str_fmt("certificate: %s%s", X509_verify_cert_error_string(v),
+		                   is_about_time(v) ? " (is this machine's clock right?)" : "");
 	else
 		c->error = str_dup(e ? ERR_reason_error_string(e) : "connection ended");
 }
