@@ -162,49 +162,6 @@ static void set_up(struct setup *s, const struct js *file, const struct js *one)
 
 /* ---- results ---- */
 
-static void write_port(struct js_wr *w, const struct pol_dst *d)
-{
-	AUTO_DONE(buf) struct buf text = { 0 };
-	bool six = strchr(d->ip, ':') != NULL;
-
-	buf_fmt(&text, six ? "[%s]:" : "%s:", d->ip);
-	if (d->first == 0 && d->last == 65535)
-		buf_add_str(&text, "*");
-	else if (d->first == d->last)
-		buf_fmt(&text, "%u", d->first);
-	else
-		buf_fmt(&text, "%u-%u", d->first, d->last);
-	js_wr_str(w, buf_text(&text));
-}
-
-static void write_filter_rule(struct js_wr *w, const struct pol_filter_rule *r)
-{
-	AUTO_DONE(buf) struct buf grants = { 0 };
-
-	js_wr_open(w, JS_OBJECT);
-	js_wr_key(w, "SrcIPs");
-	js_wr_raw(w, r->src->json);
-	if (r->proto >= 0) {
-		js_wr_key(w, "IPProto");
-		js_wr_open(w, JS_ARRAY);
-		js_wr_int(w, r->proto);
-		js_wr_close(w, JS_ARRAY);
-	}
-	if (r->dst.n) {
-		js_wr_key(w, "DstPorts");
-		js_wr_open(w, JS_ARRAY);
-		for (size_t i = 0; i < r->dst.n; i++)
-			write_port(w, &r->dst.v[i]);
-		js_wr_close(w, JS_ARRAY);
-	}
-	if (r->grants.n) {
-		js_wr_key(w, "CapGrant");
-		pol_grants_json(r, &grants);
-		js_wr_raw(w, buf_span(&grants));
-	}
-	js_wr_close(w, JS_OBJECT);
-}
-
 static void write_rules(struct setup *s, struct js_wr *w)
 {
 	struct pol_filter f = { 0 };
@@ -215,10 +172,7 @@ static void write_rules(struct setup *s, struct js_wr *w)
 		if (f.rules.n == 0)
 			continue;
 		js_wr_key(w, n->name);
-		js_wr_open(w, JS_ARRAY);
-		for (size_t i = 0; i < f.rules.n; i++)
-			write_filter_rule(w, &f.rules.v[i]);
-		js_wr_close(w, JS_ARRAY);
+		pol_filter_write(&f, POL_SHORT, w);
 	}
 	js_wr_close(w, JS_OBJECT);
 	pol_filter_done(&f);
@@ -401,32 +355,6 @@ static void write_peer_caps(struct setup *s, struct js_wr *w)
 	pol_attrs_done(&a);
 }
 
-static void write_ssh_rule(struct js_wr *w, const struct pol_ssh_rule *r)
-{
-	js_wr_open(w, JS_OBJECT);
-	js_wr_key(w, "principals");
-	js_wr_open(w, JS_ARRAY);
-	for (size_t i = 0; i < r->n_principals; i++)
-		js_wr_str(w, r->principals[i]);
-	js_wr_close(w, JS_ARRAY);
-	js_wr_key(w, "sshUsers");
-	js_wr_open(w, JS_OBJECT);
-	for (size_t i = 0; i < r->n_logins; i++) {
-		js_wr_key_span(w, r->logins[i].asked);
-		js_wr_span(w, r->logins[i].local);
-	}
-	js_wr_close(w, JS_OBJECT);
-	js_wr_kv_str(w, "action", r->check ? "check" : "accept");
-	if (r->n_accept_env) {
-		js_wr_key(w, "acceptEnv");
-		js_wr_open(w, JS_ARRAY);
-		for (size_t i = 0; i < r->n_accept_env; i++)
-			js_wr_span(w, r->accept_env[i]);
-		js_wr_close(w, JS_ARRAY);
-	}
-	js_wr_close(w, JS_OBJECT);
-}
-
 static void write_ssh(struct setup *s, struct js_wr *w)
 {
 	struct pol_ssh ssh = { 0 };
@@ -437,10 +365,7 @@ static void write_ssh(struct setup *s, struct js_wr *w)
 		if (ssh.rules.n == 0)
 			continue;
 		js_wr_key(w, n->name);
-		js_wr_open(w, JS_ARRAY);
-		for (size_t i = 0; i < ssh.rules.n; i++)
-			write_ssh_rule(w, &ssh.rules.v[i]);
-		js_wr_close(w, JS_ARRAY);
+		pol_ssh_write(&ssh, POL_SHORT, NULL, w);
 	}
 	js_wr_close(w, JS_OBJECT);
 	pol_ssh_done(&ssh);

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/ip.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/own.h"
 #include "base/span.h"
@@ -164,10 +165,14 @@ struct pol_filter {
 /* ret: zeroed or used before, is filled anew. */
 void pol_filter_of(struct pol_engine *e, uint64_t id, struct pol_filter *ret);
 void pol_filter_done(struct pol_filter *f);
-/* A JSON array of FilterRule, as clients read it. */
-void pol_filter_json(const struct pol_filter *f, struct buf *out);
-/* The CapGrant list of one rule. */
-void pol_grants_json(const struct pol_filter_rule *r, struct buf *out);
+/*
+ * As clients read it; or short, as people and the test cases write it: destinations
+ * as "ip:ports", principals as addresses, the action as a word.
+ */
+enum pol_form { POL_WIRE, POL_SHORT };
+/* A JSON array of FilterRule. */
+void pol_filter_write(const struct pol_filter *f, enum pol_form form, struct js_wr *w);
+void pol_filter_json(const struct pol_filter *f, struct buf *out); /* POL_WIRE */
 
 /* ---- routes ---- */
 
@@ -245,6 +250,9 @@ struct pol_ssh {
 /* The rules of a destination, in order. Without any the node gets no SSH policy. */
 void pol_ssh_of(const struct pol_engine *e, uint64_t id, struct pol_ssh *ret);
 void pol_ssh_done(struct pol_ssh *s);
+/* The rules, a JSON array. */
+void pol_ssh_write(const struct pol_ssh *s, enum pol_form form, const char *server,
+                   struct js_wr *w);
 /* tailcfg.SSHPolicy; server is the URL that check rules delegate to, without a trailing slash. */
 void pol_ssh_json(const struct pol_ssh *s, const char *server, struct buf *out);
 /*

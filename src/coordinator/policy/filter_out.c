@@ -439,6 +439,21 @@ static void write_dst(struct js_wr *w, const struct pol_dst *d)
 	js_wr_close(w, JS_OBJECT);
 }
 
+static void write_short_dst(struct js_wr *w, const struct pol_dst *d)
+{
+	AUTO_DONE(buf) struct buf text = { 0 };
+	bool six = strchr(d->ip, ':') != NULL;
+
+	buf_fmt(&text, six ? "[%s]:" : "%s:", d->ip);
+	if (d->first == 0 && d->last == 65535)
+		buf_add_str(&text, "*");
+	else if (d->first == d->last)
+		buf_fmt(&text, "%u", d->first);
+	else
+		buf_fmt(&text, "%u-%u", d->first, d->last);
+	js_wr_str(w, buf_text(&text));
+}
+
 static void write_grant(struct js_wr *w, const struct pol_grant *g)
 {
 	char text[PREFIX_TEXT_MAX];
@@ -467,14 +482,7 @@ static void write_grants(struct js_wr *w, const struct pol_filter_rule *r)
 	js_wr_close(w, JS_ARRAY);
 }
 
-void pol_grants_json(const struct pol_filter_rule *r, struct buf *out)
-{
-	struct js_wr w = js_wr_of(out);
-
-	write_grants(&w, r);
-}
-
-static void write_rule(struct js_wr *w, const struct pol_filter_rule *r)
+static void write_rule(struct js_wr *w, const struct pol_filter_rule *r, enum pol_form form)
 {
 	js_wr_open(w, JS_OBJECT);
 	js_wr_key(w, "SrcIPs");
@@ -489,7 +497,7 @@ static void write_rule(struct js_wr *w, const struct pol_filter_rule *r)
 		js_wr_key(w, "DstPorts");
 		js_wr_open(w, JS_ARRAY);
 		for (size_t i = 0; i < r->dst.n; i++)
-			write_dst(w, &r->dst.v[i]);
+			(form == POL_SHORT ? write_short_dst : write_dst)(w, &r->dst.v[i]);
 		js_wr_close(w, JS_ARRAY);
 	}
 	if (r->grants.n) {
@@ -499,12 +507,17 @@ static void write_rule(struct js_wr *w, const struct pol_filter_rule *r)
 	js_wr_close(w, JS_OBJECT);
 }
 
+void pol_filter_write(const struct pol_filter *f, enum pol_form form, struct js_wr *w)
+{
+	js_wr_open(w, JS_ARRAY);
+	for (size_t i = 0; i < f->rules.n; i++)
+		write_rule(w, &f->rules.v[i], form);
+	js_wr_close(w, JS_ARRAY);
+}
+
 void pol_filter_json(const struct pol_filter *f, struct buf *out)
 {
 	struct js_wr w = js_wr_of(out);
 
-	js_wr_open(&w, JS_ARRAY);
-	for (size_t i = 0; i < f->rules.n; i++)
-		write_rule(&w, &f->rules.v[i]);
-	js_wr_close(&w, JS_ARRAY);
+	pol_filter_write(f, POL_WIRE, &w);
 }

@@ -305,8 +305,13 @@ bool pol_ssh_check_period(const struct pol_engine *e, uint64_t src, uint64_t dst
 
 /* ---- text ---- */
 
+/* server NULL: the short form, a word. */
 static void write_action(struct js_wr *w, const struct pol_ssh_rule *r, const char *server)
 {
+	if (!server) {
+		js_wr_str(w, r->check ? "check" : "accept");
+		return;
+	}
 	js_wr_open(w, JS_OBJECT);
 	if (r->check) {
 		AUTO_DONE(buf) struct buf url = { 0 };
@@ -324,16 +329,24 @@ static void write_action(struct js_wr *w, const struct pol_ssh_rule *r, const ch
 	js_wr_close(w, JS_OBJECT);
 }
 
+static void write_principal(struct js_wr *w, const char *ip, const char *server)
+{
+	if (!server) {
+		js_wr_str(w, ip);
+		return;
+	}
+	js_wr_open(w, JS_OBJECT);
+	js_wr_kv_str(w, "nodeIP", ip);
+	js_wr_close(w, JS_OBJECT);
+}
+
 static void write_rule(struct js_wr *w, const struct pol_ssh_rule *r, const char *server)
 {
 	js_wr_open(w, JS_OBJECT);
 	js_wr_key(w, "principals");
 	js_wr_open(w, JS_ARRAY);
-	for (size_t i = 0; i < r->n_principals; i++) {
-		js_wr_open(w, JS_OBJECT);
-		js_wr_kv_str(w, "nodeIP", r->principals[i]);
-		js_wr_close(w, JS_OBJECT);
-	}
+	for (size_t i = 0; i < r->n_principals; i++)
+		write_principal(w, r->principals[i], server);
 	js_wr_close(w, JS_ARRAY);
 	js_wr_key(w, "sshUsers");
 	js_wr_open(w, JS_OBJECT);
@@ -354,15 +367,20 @@ static void write_rule(struct js_wr *w, const struct pol_ssh_rule *r, const char
 	js_wr_close(w, JS_OBJECT);
 }
 
+void pol_ssh_write(const struct pol_ssh *s, enum pol_form form, const char *server, struct js_wr *w)
+{
+	js_wr_open(w, JS_ARRAY);
+	for (size_t i = 0; i < s->rules.n; i++)
+		write_rule(w, &s->rules.v[i], form == POL_SHORT ? NULL : server);
+	js_wr_close(w, JS_ARRAY);
+}
+
 void pol_ssh_json(const struct pol_ssh *s, const char *server, struct buf *out)
 {
 	struct js_wr w = js_wr_of(out);
 
 	js_wr_open(&w, JS_OBJECT);
 	js_wr_key(&w, "rules");
-	js_wr_open(&w, JS_ARRAY);
-	for (size_t i = 0; i < s->rules.n; i++)
-		write_rule(&w, &s->rules.v[i], server);
-	js_wr_close(&w, JS_ARRAY);
+	pol_ssh_write(s, POL_WIRE, server, &w);
 	js_wr_close(&w, JS_OBJECT);
 }
