@@ -1,6 +1,9 @@
-/* What nodes and administrators send: register, map, admission, Hostinfo, configuration, relay
- * maps. */
+/* What nodes and administrators send: register, map, admission, Hostinfo, attributes,
+ * configuration, relay maps. */
+#include <stdlib.h>
+
 #include "base/err.h"
+#include "coordinator/attributes.h"
 #include "coordinator/config.h"
 #include "coordinator/derpmap.h"
 #include "coordinator/hostinfo.h"
@@ -54,11 +57,29 @@ static void files(struct span in)
 	derpmap_done(&d);
 }
 
+/* An update from outside, and the text that it makes. */
+static void attributes(struct span in)
+{
+	struct arena a = { 0 };
+	struct attr got[ATTRS_MAX];
+	struct js *update = NULL;
+	char *text = NULL;
+
+	if (js_parse(&a, in, false, &update, NULL) >= 0 &&
+	    attrs_update(NULL, update, (wall){ 5 }, (wall){ 1 }, &text, NULL) >= 0) {
+		(void)attrs_read(&a, text, got);
+		(void)attrs_until(text);
+	}
+	free(text);
+	arena_done(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct span in = span(data, n);
 
 	requests(in);
+	attributes(in);
 	hostinfo(in);
 	files(in);
 	return 0;
