@@ -64,3 +64,13 @@ void host_forwarding_check(bool want4, bool want6, struct buf *out)
 		            "IPv6 forwarding is disabled, subnet routing/exit nodes may not work.\n"
 		            "To enable it: sysctl -w net.ipv6.conf.all.forwarding=1\n");
 }
+
+void host_forwarding_cure(bool want4, bool want6, struct buf *out)
+{
+	bool four = want4 && !is_on("net/ipv4/ip_forward");
+	bool six = want6 && !is_on("net/ipv6/conf/all/forwarding");
+
+	if (four || six)
+		buf_fmt(out, "sysctl -w%s%s", four ? " net.ipv4.ip_forward=1" : "",
+		        six ? " net.ipv6.conf.all.forwarding=1" : "");
+}

@@ -15,3 +15,5 @@
  * with them the command that mends it. Nothing if all is well.
  */
 void host_forwarding_check(bool want4, bool want6, struct buf *out);
+/* The command alone, for a line of its own; nothing if all is well. */
+void host_forwarding_cure(bool want4, bool want6, struct buf *out);

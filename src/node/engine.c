@@ -352,6 +352,7 @@ static void engine_free(struct engine *e)
 		warden_unroute(e->n->cfg.warden, engine_wants_exit(e->n));
 	mesh_free(e->mesh);
 	host_facts_done(&e->facts);
+	buf_done(&e->overlaps);
 	free(e);
 }
 

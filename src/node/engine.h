@@ -31,6 +31,7 @@ struct engine {
 	bool names_bad[NAMES_TROUBLES];
 	struct host_facts facts;
 	struct ev_timer plan; /* the router's plan is to be made anew */
+	struct buf overlaps;  /* accepted routes and the host's own networks, in words */
 	struct ev_defer exit; /* the exit node is to be chosen anew */
 	struct ev_timer host; /* the host's network is to be looked at */
 	bool live;

@@ -429,6 +429,25 @@ static void fill_plan(struct engine *e, const struct netmap *m, struct arena *a,
 			plan_peer(a, p, x->node, &peers[cfg->n_peers++]);
 }
 
+static void note_overlaps(struct engine *e, const struct router_cfg *cfg)
+{
+	AUTO_DONE(buf) struct buf now = { 0 };
+
+	router_overlaps(&now, cfg);
+	if (span_eq(buf_span(&now), buf_span(&e->overlaps)))
+		return;
+	buf_clear(&e->overlaps);
+	buf_add_span(&e->overlaps, buf_span(&now));
+	if (now.n)
+		log_warn("%s", buf_text(&now));
+	bus_health(e->n);
+}
+
+const char *engine_overlaps(const struct node *n)
+{
+	return n->engine ? buf_text(&n->engine->overlaps) : "";
+}
+
 void engine_plan(struct engine *e)
 {
 	const struct netmap *m = node_map(e->n);
@@ -438,6 +457,7 @@ void engine_plan(struct engine *e)
 	if (!m)
 		return;
 	fill_plan(e, m, &a, &cfg);
+	note_overlaps(e, &cfg);
 	warden_route(e->n->cfg.warden, &cfg, engine_planned, e);
 	arena_done(&a);
 }

@@ -1,5 +1,6 @@
 /* What is wrong, in words a person can act on. Codes and texts are those of tailscale v1.102.5,
  * health. */
+#include "host/forwarding.h"
 #include "node/names.h"
 #include "node/node_priv.h"
 
@@ -55,6 +56,53 @@ static void each_of_names(const struct node *n, void (*each)(void *arg, const st
 			each(arg, &warnings[i]);
 }
 
+static void of_forwarding(const struct node *n, void (*each)(void *arg, const struct warning *w),
+                          void *arg)
+{
+	const struct js_prefixes *routes = &node_prefs(n)->advertise_routes;
+	AUTO_DONE(buf) struct buf cure = { 0 };
+	bool four = false, six = false;
+
+	for (size_t i = 0; i < routes->n; i++) {
+		four |= prefix_is4(&routes->v[i]);
+		six |= !prefix_is4(&routes->v[i]);
+	}
+	host_forwarding_cure(four, six, &cure);
+	if (!cure.n)
+		return;
+
+	AUTO_FREE char *text = str_fmt("Subnet routing is enabled, but IP forwarding is disabled. "
+	                               "Check that IP forwarding is enabled on your machine. "
+	                               "To enable it: %s",
+	                               buf_text(&cure));
+
+	each(arg, &(struct warning){ "ip-forwarding-off", "IP forwarding is off", "medium", text,
+	                             true });
+}
+
+static bool passes_routes_over(const struct node *n)
+{
+	const struct netmap *m = node_prefs(n)->route_all ? NULL : node_map(n);
+
+	for (struct netmap_peer *p = m ? netmap_first(m) : NULL; p; p = netmap_next(m, p))
+		if (p->node->primary_routes.n)
+			return true;
+	return false;
+}
+
+static void each_of_routing(const struct node *n, void (*each)(void *arg, const struct warning *w),
+                            void *arg)
+{
+	const char *overlaps = engine_overlaps(n);
+
+	if (!n->engine)
+		return;
+	of_forwarding(n, each, arg);
+	if (*overlaps)
+		each(arg, &(struct warning){ "routes-overlap", "Routes overlap", "low", overlaps,
+		                             false });
+}
+
 /* Calls each for every warning that holds now. */
 static void each_warning(const struct node *n, void (*each)(void *arg, const struct warning *w),
                          void *arg)
@@ -83,6 +131,7 @@ static void each_warning(const struct node *n, void (*each)(void *arg, const str
 			     "mapresponse-timeout", "Network map response timeout", "medium",
 			     "The coordination server has not spoken for two minutes.", false });
 	each_of_names(n, each, arg);
+	each_of_routing(n, each, arg);
 }
 
 static void put_text(void *arg, const struct warning *w)
@@ -100,6 +149,8 @@ void health_write(const struct node *n, struct js_wr *w)
 		js_wr_span(w, m->health->v[i]);
 	for (size_t i = 0; m && i < m->messages.n; i++)
 		js_wr_span(w, m->messages.v[i].message->text);
+	if (passes_routes_over(n))
+		js_wr_str(w, "Some peers are advertising routes but --accept-routes is false");
 	js_wr_close(w, JS_ARRAY);
 }
 

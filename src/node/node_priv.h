@@ -89,6 +89,8 @@ void node_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
 
 NODISCARD int engine_start(struct node *n);
 void engine_stop(struct node *n);
+/* Accepted routes that overlap the host's own networks, in words; "" if there are none. */
+const char *engine_overlaps(const struct node *n);
 /* All traffic is to go through an exit node, up or not: else it stops. */
 bool engine_wants_exit(const struct node *n);
 /* The map changed; NULL: everything is to be looked at again. */

@@ -80,6 +80,33 @@ static void add_subnet(struct router_plan *p, const struct router_cfg *cfg,
 	add(p, *dst, false);
 }
 
+static void tell_overlap(struct buf *out, const struct router_peer *peer,
+                         const struct prefix *route, const struct prefix *net)
+{
+	char a[PREFIX_TEXT_MAX], b[PREFIX_TEXT_MAX];
+
+	buf_fmt(out, "%sThe route %s of %s overlaps %s, a network of this host: %s.",
+	        out->n ? " " : "", prefix_text(route, a), peer->name, prefix_text(net, b),
+	        prefix_covers(route, net)
+	                ? "addresses there are still reached directly"
+	                : "addresses of the route are reached through the tunnel");
+}
+
+void router_overlaps(struct buf *out, const struct router_cfg *cfg)
+{
+	for (size_t i = 0; cfg->accept_routes && i < cfg->n_peers; i++)
+		for (size_t k = 0; k < cfg->peers[i].n_allowed; k++) {
+			const struct prefix *p = &cfg->peers[i].allowed[k];
+
+			if (prefix_is_default(p) || is_own(&cfg->peers[i], p))
+				continue;
+			for (size_t j = 0; j < cfg->n_nets; j++)
+				if (prefix_is4(&cfg->nets[j].prefix) == prefix_is4(p) &&
+				    prefix_overlaps(&cfg->nets[j].prefix, p))
+					tell_overlap(out, &cfg->peers[i], p, &cfg->nets[j].prefix);
+		}
+}
+
 static size_t count_own4(const struct router_cfg *cfg)
 {
 	size_t n = 0;

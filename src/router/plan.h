@@ -121,6 +121,12 @@ bool router_is_service(const struct ip *ip);
 void router_plan(const struct router_cfg *cfg, struct router_plan *ret);
 void router_plan_done(struct router_plan *p);
 
+/*
+ * A sentence for each accepted route that overlaps a network of the host's own, and what becomes
+ * of it.
+ */
+void router_overlaps(struct buf *out, const struct router_cfg *cfg);
+
 /* For golden tests and `debug`: a line a thing. */
 void router_plan_print(struct buf *out, const struct router_plan *p);
 
