@@ -49,7 +49,12 @@ regions:
     regionid: 998
     regioncode: other
     regionname: The other relay
-    nodes: [{{name: 998a, regionid: 998, hostname: rly.lab, ipv4: 203.0.113.9, ipv6: "2001:db8:fffe::1"}}]
+    nodes:
+      - name: 998a
+        regionid: 998
+        hostname: rly.lab
+        ipv4: 203.0.113.9
+        ipv6: "2001:db8:fffe::1"
 '''
 
 

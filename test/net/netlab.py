@@ -114,7 +114,7 @@ class Lab:
     def start(self, ns, args, env=None, log=None, **kw):
         """A program in the background; ended with the lab."""
         out = open(log, 'w') if log else subprocess.DEVNULL
-        p = subprocess.Popen(['ip', 'netns', 'exec', ns] + args, stdin=subprocess.DEVNULL, stdout=kw.pop('stdout', out),
+        p = subprocess.Popen(['ip', 'netns', 'exec', ns] + args, stdin=kw.pop('stdin', subprocess.DEVNULL), stdout=kw.pop('stdout', out),
                              stderr=kw.pop('stderr', out), env=dict(os.environ, **(env or {})), start_new_session=True, **kw)
         self.processes.append(p)
         return p

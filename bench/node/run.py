@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Our node and the real one in turns, in one tailnet of namespaces.
+
+	bench/node/run.py BUILD [part ...]      parts: speed idle start paths sizes many; all of them without a name
+
+Ratios within one run count, on a quiet machine. The tailnet is our coordinator with its relay.
+"""
+import json, os, re, shutil, subprocess, sys, tempfile, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ['FAIRLEAD_BUILD'] = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else 'build/gcc')
+sys.path.insert(0, os.path.join(ROOT, 'test/net'))
+from natlab import *
+
+SECONDS = int(os.environ.get('FAIRLEAD_BENCH_SECONDS', '4'))
+ROUNDS = int(os.environ.get('FAIRLEAD_BENCH_ROUNDS', '3'))
+ROWS = []
+
+
+def row(what, ours, stock, unit, better):
+    ROWS.append((what, ours, stock, unit, better))
+    ratio = ours / stock if stock else 0
+    print(f'{what:44s} {ours:10.3f} {stock:10.3f} {unit:6s} {ratio:6.2f}x   goal {better}', flush=True)
+
+
+def processes(lab, name):
+    """The daemon's processes in a host."""
+    pids = command(['ip', 'netns', 'pids', lab.hosts[name]]).stdout.split()
+    return [p for p in pids if re.match('fairleadd|tailscaled', open(f'/proc/{p}/comm').read())]
+
+
+def cpu(lab, name):
+    """CPU seconds so far, of all its processes."""
+    ticks = 0
+    for pid in processes(lab, name):
+        fields = open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf('SC_CLK_TCK')
+
+
+def memory(lab, name):
+    """MB of its own: resident pages, with those shared with others counted in part (PSS), and RSS."""
+    pss = rss = 0
+    for pid in processes(lab, name):
+        text = open(f'/proc/{pid}/smaps_rollup').read()
+        pss += int(re.search(r'^Pss:\s+(\d+)', text, re.M).group(1))
+        rss += int(re.search(r'^Rss:\s+(\d+)', text, re.M).group(1))
+    return rss / 1024, pss / 1024
+
+
+def join(lab, name, stock, *flags):
+    lab.daemon(name, stock)
+    lab.up(name, *flags)
+    lab.addresses[name] = lab.ip_of(name)
+
+
+def iperf(lab, a, b, flows):
+    """Gbit/s that arrived, and CPU seconds a GB of both daemons together."""
+    server = lab.start(lab.hosts[b], [tool('iperf3'), '-s', '-1', '-B', lab.addresses[b]])
+    time.sleep(0.5)
+    before = cpu(lab, a) + cpu(lab, b)
+    r = command([tool('iperf3'), '-c', lab.addresses[b], '-t', str(SECONDS), '-P', str(flows), '-J'], ns=lab.hosts[a], timeout=60)
+    used = cpu(lab, a) + cpu(lab, b) - before
+    lab.stop(server)
+    end = json.loads(r.stdout)['end']['sum_received']
+    return end['bits_per_second'] / 1e9, used / (end['bytes'] / 1e9)
+
+
+def ends(lab):
+    """Two of each kind, with nothing but a wire between them."""
+    for name in ('ours-a', 'ours-b', 'stock-a', 'stock-b'):
+        lab.host(name, 'open')
+        join(lab, name, name.startswith('stock'))
+    for who in ('ours', 'stock'):
+        wait_until(lambda: lab.ping_path(f'{who}-a', lab.addresses[f'{who}-b'], 3, '--until-direct') == 'direct', 'direct', 60)
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def speed(lab):
+    for flows in (1, 4):
+        got = {'ours': [], 'stock': []}
+        for _ in range(ROUNDS):
+            for who in got:
+                got[who].append(iperf(lab, f'{who}-a', f'{who}-b', flows))
+        best = {who: (median([g for g, _ in v]), median([c for _, c in v])) for who, v in got.items()}
+        row(f'TCP, {flows} flow{"s" if flows > 1 else ""}', best['ours'][0], best['stock'][0], 'Gb/s', '2.0x, 2.6x')
+        row(f'CPU a GB, both ends, {flows} flow{"s" if flows > 1 else ""}', best['ours'][1], best['stock'][1], 's/GB', '0.42x, 0.33x')
+
+
+def idle(lab):
+    time.sleep(50)  # heartbeats end 45 s after the last packet
+    before = {who: cpu(lab, f'{who}-a') for who in ('ours', 'stock')}
+    span = 30
+    time.sleep(span)
+    used = {who: (cpu(lab, f'{who}-a') - before[who]) / span * 1000 for who in before}
+    row('CPU while idle, a second', used['ours'], used['stock'], 'ms', '0.2x, 0.1x')
+    for i, what in enumerate(('RSS', 'PSS')):
+        row(f'{what} idle, 3 peers', memory(lab, 'ours-a')[i], memory(lab, 'stock-a')[i], 'MB', '8 MB, 5 MB')
+
+
+PROXY = '''
+import asyncio, ssl
+async def pump(r, w):
+    try:
+        while data := await r.read(65536):
+            w.write(data)
+            await w.drain()
+    except OSError:
+        pass
+    w.close()
+async def serve(r, w):
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    up = await asyncio.open_connection('203.0.113.1', 443, ssl=tls, server_hostname='ctl.lab')
+    await asyncio.gather(pump(r, up[1]), pump(up[0], w))
+async def main():
+    await (await asyncio.start_server(serve, '127.0.0.1', 18080)).serve_forever()
+asyncio.run(main())
+'''
+
+
+def many(lab):
+    """A thousand peers that nobody talks to: synthetic clients, which speak no TLS themselves."""
+    swarm = os.path.join(os.environ['FAIRLEAD_BUILD'], 'bench/coordinator/bench_coordinator_swarm')
+    with open(f'{lab.dir}/keys', 'w') as f:
+        f.write(lab.key + '\n')
+    lab.start(lab.ctl, ['python3', '-c', PROXY])
+    time.sleep(2)
+    p = lab.start(lab.ctl, [swarm, '127.0.0.1:18080', '1000', f'{lab.dir}/keys'], stdout=subprocess.PIPE, text=True, stdin=subprocess.PIPE)
+    p.stdin.write('join\n')
+    p.stdin.flush()
+    print(f'# {p.stdout.readline().strip()}')
+    for who in ('ours', 'stock'):
+        wait_until(lambda: len(lab.status(f'{who}-a')['Peer']) > 1000, 'the peers are known', 60)
+    time.sleep(20)
+    for i, what in enumerate(('RSS', 'PSS')):
+        row(f'{what} idle, 1000 peers', memory(lab, 'ours-a')[i], memory(lab, 'stock-a')[i], 'MB', '20 MB, 12 MB')
+
+
+def start(lab):
+    """From `up` with a key to the first answered ping, with the daemon running."""
+    took = {'ours': [], 'stock': []}
+    for i in range(ROUNDS):
+        for who in took:
+            name = f'new-{who}-{i}'
+            lab.host(name, 'open')
+            lab.daemon(name, who == 'stock')
+            at = time.monotonic()
+            up = subprocess.Popen(['ip', 'netns', 'exec', lab.hosts[name], peer('tailscale'), '--socket', f'{lab.dir}/{name}/sock', 'up',
+                                   '--login-server=https://ctl.lab', f'--authkey={lab.key}', f'--hostname={name}', '--accept-dns=false'])
+            wait_until(lambda: lab.pings(name, lab.addresses[f'{who}-a'], 1), 'a ping', 60, 0.01)
+            took[who].append(time.monotonic() - at)
+            up.wait()
+            lab.stop(lab.daemons.pop(name))
+    row('up to the first answered ping', median(took['ours']), median(took['stock']), 's', '1.0x, 0.5x')
+
+
+def paths(lab):
+    """From a fresh start of both daemons to a direct path, by pair of NATs."""
+    for pair in (('open', 'symmetric'), ('portres', 'portres'), ('fullcone', 'cgnat'), ('restricted', 'symmetric'), ('fw', 'portres')):
+        took = {'ours': [], 'stock': []}
+        for who in took:
+            names = [f'{who}-{i}{kind}' for i, kind in enumerate(pair)]
+            for name, kind in zip(names, pair):
+                name in lab.hosts or lab.host(name, kind)
+            for _ in range(ROUNDS):
+                for name in names:
+                    join(lab, name, who == 'stock')
+                wait_until(lambda: all(len(lab.status(n)['Peer'] or {}) > 1 for n in names), 'they know each other', 30)
+                time.sleep(1)
+                at = time.monotonic()
+                command([peer('tailscale'), '--socket', f'{lab.dir}/{names[0]}/sock', 'ping', '--c=30', '--until-direct', lab.addresses[names[1]]],
+                        ns=lab.hosts[names[0]], timeout=60, ok=False)
+                took[who].append(time.monotonic() - at)
+                for name in names:
+                    lab.ts(name, 'logout')
+                    lab.stop(lab.daemons.pop(name))
+        row(f'direct path, {pair[0]} to {pair[1]}', median(took['ours']), median(took['stock']), 's', '1.0x, 0.7x')
+
+
+def sizes(lab):
+    total = {'ours': 0, 'stock': 0}
+    with tempfile.TemporaryDirectory() as d:
+        for who, files in (('ours', [os.path.join(os.environ['FAIRLEAD_BUILD'], 'src/main', f) for f in ('fairleadd', 'fairlead')]),
+                           ('stock', [peer('tailscaled'), peer('tailscale')])):
+            for f in files:
+                command(['strip', '-o', f'{d}/x', f])
+                total[who] += os.path.getsize(f'{d}/x') / 1e6
+    row('binaries, stripped', total['ours'], total['stock'], 'MB', '3 MB, 1.5 MB')
+
+
+def main():
+    want = sys.argv[2:] or ['speed', 'idle', 'start', 'paths', 'sizes', 'many']
+    print(f'{"":44s} {"fairlead":>10s} {"tailscaled":>10s}')
+    with NatLab('bench') as lab:
+        lab.addresses = {}
+        lab.serve()
+        ends(lab)
+        for part in want:
+            globals()[part](lab)
+
+
+main()
