@@ -19,9 +19,10 @@
 #include "platform/channel.h"
 #include "platform/local.h"
 #include "platform/netmon.h"
+#include "platform/self.h"
 #include "platform/udp.h"
 
-enum { TURN_US = 20 * 1000, TURN_TRIES = 1500 };
+enum { TURN_US = 20 * 1000, TURN_TRIES = 1500, TRIM_US = 20 * 1000 * 1000 };
 
 struct part {
 	const struct warden_cfg *cfg;
@@ -35,6 +36,7 @@ struct part {
 	struct netmon *mon;
 	struct host_dns *dns;
 	struct ev_timer mend;
+	struct ev_timer trim; /* some time after the last request */
 	struct buf reply;
 };
 
@@ -206,6 +208,14 @@ static int serve(struct part *p, const struct channel_msg *m)
 	return r;
 }
 
+/* Requests come in a row and then not for days. */
+static void on_trim(struct ev_timer *t, mono now)
+{
+	(void)t;
+	(void)now;
+	self_trim();
+}
+
 static void on_message(struct ev_io *io, unsigned events)
 {
 	struct part *p = CONTAINER_OF(io, struct part, io);
@@ -213,6 +223,7 @@ static void on_message(struct ev_io *io, unsigned events)
 	int r = channel_recv(p->fd, -1, &m);
 
 	(void)events;
+	ev_timer_after(p->ev, &p->trim, TRIM_US);
 	if (r == 0) {
 		r = serve(p, &m);
 		channel_msg_done(&m);
@@ -297,7 +308,12 @@ static void put_back(struct part *p)
 int warden_part(int fd, const struct warden_cfg *cfg)
 {
 	struct part p = {
-		.cfg = cfg, .fd = fd, .lock = -1, .io.fn = on_message, .mend.fn = on_mend
+		.cfg = cfg,
+		.fd = fd,
+		.lock = -1,
+		.io.fn = on_message,
+		.mend.fn = on_mend,
+		.trim.fn = on_trim,
 	};
 	int r = keep_few_rights();
 
@@ -324,6 +340,7 @@ int warden_part(int fd, const struct warden_cfg *cfg)
 		r = ev_run(p.ev);
 	put_back(&p);
 	ev_io_stop(p.ev, &p.io);
+	ev_timer_stop(p.ev, &p.trim);
 	netmon_free(p.mon);
 	host_router_free(p.router);
 	buf_done(&p.reply);

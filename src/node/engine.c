@@ -8,8 +8,9 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "node/peerapi.h"
+#include "platform/self.h"
 
-enum { PLAN_DELAY_US = 20000 };
+enum { PLAN_DELAY_US = 20000, TRIM_FIRST_US = 20000000, TRIM_US = 600 * 1000000 };
 
 /* ---- what the mesh tells ---- */
 
@@ -281,6 +282,15 @@ static void on_exit_choice(struct ev_defer *d)
 	engine_choose_exit(CONTAINER_OF(d, struct engine, exit));
 }
 
+static void on_trim(struct ev_timer *t, mono now)
+{
+	struct engine *e = CONTAINER_OF(t, struct engine, trim);
+
+	(void)now;
+	self_trim();
+	ev_timer_after(e->n->ev, &e->trim, TRIM_US);
+}
+
 /* ---- life ---- */
 
 static int start_mesh(struct engine *e)
@@ -339,6 +349,7 @@ static void engine_free(struct engine *e)
 	ev_timer_stop(e->n->ev, &e->plan);
 	ev_timer_stop(e->n->ev, &e->host);
 	ev_defer_stop(&e->exit);
+	ev_timer_stop(e->n->ev, &e->trim);
 	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
 		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
 
@@ -375,6 +386,8 @@ int engine_start(struct node *n)
 	e->plan.fn = on_plan;
 	e->host.fn = on_host;
 	e->exit.fn = on_exit_choice;
+	e->trim.fn = on_trim;
+	ev_timer_after(n->ev, &e->trim, TRIM_FIRST_US);
 	r = start_mesh(e);
 	if (r < 0) {
 		engine_free(e);

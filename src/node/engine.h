@@ -34,6 +34,7 @@ struct engine {
 	struct buf overlaps;  /* accepted routes and the host's own networks, in words */
 	struct ev_defer exit; /* the exit node is to be chosen anew */
 	struct ev_timer host; /* the host's network is to be looked at */
+	struct ev_timer trim; /* memory of the start is let go */
 	bool live;
 	bool bound; /* the tunnel's sockets have their port */
 	uint64_t last_token;
