@@ -10,7 +10,7 @@ def through_one(lab):
     line = lab.ping('n1', lab.ip2)
     check('via DERP(r901)' in line, line)
     rate = lab.iperf('n1', 'n2', lab.ip2)
-    check(rate > 20e6, f'iperf3: {rate / 1e6:.1f} Mbit/s')
+    check(rate > 2e6, f'iperf3: {rate / 1e6:.1f} Mbit/s')
     print(f'# iperf3 through the relay: {rate / 1e6:.0f} Mbit/s')
     check(lab.metric('a', 'packets_in_total') > 1000, 'the relay counted the packets')
 
