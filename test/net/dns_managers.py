@@ -217,6 +217,70 @@ def openresolv(lab):
     manager(lab, 'openresolv', 'openresolv')
 
 
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
+<allow send_type="method_call"/><allow send_type="signal"/><allow receive_type="method_call"/>
+<allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
+<allow send_requested_reply="true" send_type="method_return"/>
+<allow send_requested_reply="true" send_type="error"/></policy></busconfig>
+"""
+
+
+@test('systemd-resolved sends us what is ours and nothing else, also after its restart, and forgets us in the end')
+def resolved(lab):
+    clear(lab, 'a')
+    program, env = unpacked('systemd-resolved', 'lib/systemd/systemd-resolved')
+    with open(lab.path('bus.conf'), 'w') as f:
+        f.write(BUS)
+    with open(lab.path('a', 'etc', 'passwd'), 'a') as f:
+        f.write('systemd-resolve:x:990:990::/:/bin/false\n')
+    with open(lab.path('a', 'etc', 'group'), 'a') as f:
+        f.write('systemd-resolve:x:990:\n')
+    os.makedirs(lab.path('a', 'etc', 'systemd'), exist_ok=True)
+    with open(lab.path('a', 'etc', 'systemd', 'resolved.conf'), 'w') as f:
+        f.write('[Resolve]\nDNS=10.88.0.2\nDNSSEC=no\nLLMNR=no\n')
+    lab.write_resolv('a', '# This is managed by man:systemd-resolved(8).\nnameserver 127.0.0.53\n')
+    start = f'env LD_LIBRARY_PATH={env["LD_LIBRARY_PATH"]} {program}'
+    # They live in the namespaces of the daemon, so it is started by the same line.
+    lab.mounts['a'] = (f'mount -t tmpfs tmpfs /run && mkdir -p /run/dbus /run/systemd && '
+                       f'dbus-daemon --config-file={lab.path("bus.conf")} --fork --print-pid=3 3>{lab.path("bus.pid")} && '
+                       f'{{ {start} >/dev/null 2>&1 & echo $! >{lab.path("resolved.pid")}; }} && sleep 1 && ')
+    lab.daemon('a')
+    pids = [int(open(lab.path(f'{n}.pid')).read()) for n in ('bus', 'resolved')]
+    try:
+        lab.up('a', '--accept-dns')
+        check('by way of systemd-resolved' in lab.ours('a', 'dns', 'status').stdout, lab.ours('a', 'dns', 'status').stdout)
+        asks_resolved(lab, 'r1')
+        os.kill(pids[1], signal.SIGTERM)
+        again = command(['nsenter', '-t', str(lab.daemons['a'].pid), '-m', '-n', 'sh', '-c', f'{start} >/dev/null 2>&1 & echo $!']).stdout
+        pids[1] = int(again)
+        asks_resolved(lab, 'r2')
+        lab.cli('a', 'down')
+        wait_until(lambda: '100.64.' not in stub(lab, 'a.ts.test'), 'our names are unknown again', 20)
+        check('192.0.2.2' in stub(lab, 'r3.example.com'), 'others are not')
+    finally:
+        clear(lab, 'a')
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+
+
+def stub(lab, name):
+    return lab.dig('a', '+short', name, server='127.0.0.53')
+
+
+def asks_resolved(lab, tag):
+    wait_until(lambda: stub(lab, 'a.ts.test').strip() == lab.addresses('a')[0], 'a name of the tailnet, asked of resolved', 30)
+    wait_until(lambda: '192.0.2.4' in stub(lab, f'{tag}.corp.test'), 'a split name', 20)
+    wait_until(lambda: '192.0.2.2' in stub(lab, f'{tag}.example.com'), 'another name', 20)
+    corp = [q for q in lab.asked() if q[2] == f'{tag}.corp.test']
+    check(corp and all(q[0] == '10.88.0.4' for q in corp), f'asked of its resolver alone: {corp}')
+
+
 if __name__ == '__main__':
     with DnsLab('man', {'a': 'ours', 'b': 'ours'}, DNS, upstreams=['10.88.0.2', '10.88.0.3', '10.88.0.4']) as lab:
         sys.exit(run_tests(lab))
