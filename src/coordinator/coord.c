@@ -293,10 +293,12 @@ static void on_signal(struct ev_signal *s, int signo)
 {
 	struct coord *co = CONTAINER_OF(s, struct coord, signals);
 
-	if (signo == SIGHUP)
+	if (signo == SIGHUP) {
 		coord_reload(co);
-	else
-		ev_stop(co->ev, 0);
+		return;
+	}
+	log_info("ending on signal %d", signo);
+	ev_stop(co->ev, 0);
 }
 
 /* ---- the whole ---- */
