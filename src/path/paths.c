@@ -123,29 +123,43 @@ struct path_peer *paths_by_address(const struct paths *p, const struct path_via 
 	return a ? a->peer : NULL;
 }
 
+static void forget_address(struct paths *p, struct address *a)
+{
+	map_remove(&p->by_address, &a->node);
+	list_remove(&a->link);
+	a->peer->n_addresses--;
+	free(a);
+}
+
+/* A peer behind a NAT that forgets has many in its life; the least lately heard go. */
 void path_remember_address(struct paths *p, struct path_peer *peer, const struct path_via *via)
 {
 	struct address *a = find_address(p, via);
 
-	if (!a) {
+	if (a && a->peer == peer && peer->addresses.prev == &a->link)
+		return;
+	if (a) {
+		list_remove(&a->link);
+		a->peer->n_addresses--;
+	} else {
 		a = mem_new(struct address);
 		a->via = *via;
 		map_insert(&p->by_address, &a->node, hash_via(p, via));
 	}
 	a->peer = peer;
+	list_append(&peer->addresses, &a->link);
+	peer->n_addresses++;
+	a = list_first(&peer->addresses, struct address, link);
+	if (a && peer->n_addresses > ADDRESSES_MAX)
+		forget_address(p, a);
 }
 
 static void forget_addresses(struct paths *p, const struct path_peer *peer)
 {
-	for (struct map_node *n = map_first(&p->by_address), *next; n; n = next) {
-		struct address *a = CONTAINER_OF(n, struct address, node);
+	struct address *a;
 
-		next = map_next(&p->by_address, n);
-		if (a->peer == peer) {
-			map_remove(&p->by_address, n);
-			free(a);
-		}
-	}
+	while ((a = list_first(&peer->addresses, struct address, link)))
+		forget_address(p, a);
 }
 
 /* ---- candidates ----------------------------------------------------------- */
@@ -272,6 +286,7 @@ struct path_peer *paths_peer_set(struct paths *p, mono now, const struct path_pe
 		peer = mem_new(struct path_peer);
 		peer->node = cfg->node;
 		peer->heartbeat = MONO_NEVER;
+		list_init(&peer->addresses);
 		map_insert(&p->by_node, &peer->by_node,
 		           map_hash(&p->by_node, cfg->node.b, KEY_LEN));
 		list_append(&p->peers, &peer->link);

@@ -53,6 +53,8 @@ struct disco_slot {
 enum { SLOT_CONTROL, SLOT_TUNNEL, SLOTS };
 
 struct path_peer {
+	struct link addresses;
+	size_t n_addresses;
 	struct map_node by_node;
 	struct link link;
 	struct node_pub node;
@@ -86,6 +88,7 @@ struct path_peer {
 /* An address a peer was proved to have, for attribution. */
 struct address {
 	struct map_node node;
+	struct link link; /* of the peer's; the last heard is last */
 	struct path_via via;
 	struct path_peer *peer;
 };
@@ -114,6 +117,7 @@ struct paths {
 };
 
 enum {
+	ADDRESSES_MAX = 64, /* of one peer, for attribution */
 	FRESH_US = 27000000,
 	PING_GAP_US = 5000000,
 	BACK_GAP_US = 1000000,

@@ -286,6 +286,16 @@ static bool alive(const struct fakenat *nat, const struct mapping *m)
 	return m->fixed || mono_since(m->last_out, nat->net->now) <= MAPPING_LIFE_US;
 }
 
+static void purge_mappings(struct fakenat *nat)
+{
+	for (size_t i = nat->mappings.n; i-- > 0;) {
+		if (alive(nat, &nat->mappings.v[i]))
+			continue;
+		vec_done(&nat->mappings.v[i].sent_to);
+		vec_remove_swap(&nat->mappings, i);
+	}
+}
+
 static struct mapping *mapping_out(struct fakenat *nat, const struct addr *inside,
                                    const struct addr *to)
 {
@@ -297,6 +307,8 @@ static struct mapping *mapping_out(struct fakenat *nat, const struct addr *insid
 		if (m->fixed || nat->kind != FAKENAT_SYMMETRIC || addr_eq(&m->peer, to))
 			return m;
 	}
+
+	purge_mappings(nat);
 
 	struct mapping *m = vec_add(&nat->mappings);
 
