@@ -371,6 +371,47 @@ static void on_c2n(void *ctx, struct span request, struct buf *ret)
 	c2n_answer(ctx, request, ret);
 }
 
+/* A ping the coordinator asked for, on its way. */
+struct peer_ping {
+	char *type;
+	void (*done)(void *arg, const struct tc_ping_response *answer);
+	void *arg;
+};
+
+static void on_peer_pong(void *arg, const struct engine_pong *pong)
+{
+	struct peer_ping *p = arg;
+	char ip[IP_TEXT_MAX], node_ip[IP_TEXT_MAX], at[ADDR_TEXT_MAX];
+	struct tc_ping_response answer = {
+		.type = span_str(p->type),
+		.ip = span_str(ip_text(&pong->ip, ip)),
+		.node_ip = span_str(ip_is_zero(&pong->node_ip) ? ""
+		                                               : ip_text(&pong->node_ip, node_ip)),
+		.node_name = span_str(pong->node_name),
+		.err = span_str(pong->err),
+		.latency_s = pong->latency_s,
+		.endpoint = span_str(addr_is_set(&pong->endpoint) ? addr_text(&pong->endpoint, at)
+		                                                  : ""),
+		.derp_region_id = pong->derp_region,
+		.derp_region_code = span_str(pong->derp_code),
+		.peerapi_port = pong->peerapi_port,
+		.is_local_ip = pong->is_local,
+	};
+
+	p->done(p->arg, pong->timed_out ? NULL : &answer);
+	free(p->type);
+	free(p);
+}
+
+static void on_ping(void *ctx, const struct ip *ip, const char *type,
+                    void (*done)(void *arg, const struct tc_ping_response *answer), void *arg)
+{
+	struct peer_ping *p = mem_new(struct peer_ping);
+
+	*p = (struct peer_ping){ str_dup(type), done, arg };
+	engine_ping(ctx, ip, type, 0, on_peer_pong, p);
+}
+
 static int make_session(struct node *n)
 {
 	struct session_cfg cfg = {
@@ -380,7 +421,8 @@ static int make_session(struct node *n)
 		.auth_key = n->auth_key,
 		.ephemeral = store_is_memory(n->store),
 		.force_https = getenv("TS_FORCE_NOISE_443") != NULL,
-		.hooks = { n, on_changed, on_logged_in, on_map, on_hostinfo, on_browse, on_c2n },
+		.hooks = { n, on_changed, on_logged_in, on_map, on_hostinfo, on_browse, on_ping,
+		           on_c2n },
 	};
 
 	disco_priv_public(&n->disco, &cfg.disco);

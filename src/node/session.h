@@ -41,6 +41,12 @@ struct session_hooks {
 	void (*hostinfo)(void *ctx, struct tc_hostinfo *ret);
 	/* The coordinator wants the user to see this page. */
 	void (*browse)(void *ctx, const char *url);
+	/*
+	 * The coordinator wants a peer pinged ("disco", "TSMP", "ICMP"). done is called
+	 * once, maybe from here; NULL: there was no answer.
+	 */
+	void (*ping)(void *ctx, const struct ip *ip, const char *type,
+	             void (*done)(void *arg, const struct tc_ping_response *answer), void *arg);
 	/* A request of the coordinator's to us ("c2n"): an HTTP request; the answer goes to ret. */
 	void (*c2n)(void *ctx, struct span request, struct buf *ret);
 };

@@ -15,13 +15,18 @@ struct ping {
 	struct session *s;
 	struct fetch *fetch;
 	struct ctl_call *call;
+	struct asked *asked; /* a peer: it is told that nobody listens */
 };
+
+static void forget(struct asked *a);
 
 static void ping_free(struct ping *p)
 {
 	list_remove(&p->link);
 	fetch_cancel(p->fetch);
 	ctl_cancel(p->call);
+	if (p->asked)
+		forget(p->asked);
 	free(p);
 }
 
@@ -112,6 +117,73 @@ static size_t n_pings(const struct session *s)
 	return n;
 }
 
+/* ---- pings of peers ---- */
+
+/* The peer's answer may come when the session is gone, or has stopped listening. */
+struct asked {
+	struct ping *ping; /* NULL: nobody listens */
+	char *url;
+	bool noise;
+};
+
+static void forget(struct asked *a)
+{
+	a->ping = NULL;
+}
+
+static void asked_free(struct asked *a)
+{
+	free(a->url);
+	free(a);
+}
+
+static void post(struct session *s, const char *url, bool noise, struct span body)
+{
+	struct fetch_cfg cfg = {
+		.method = "POST", .url = url, .body = body, .timeout_us = PING_US
+	};
+	struct ping *p;
+
+	if (noise) {
+		over_noise(s, "POST", span_str(url), body);
+		return;
+	}
+	p = ping_new(s);
+	p->fetch = http_fetch(s->cfg.http, &cfg, on_fetched, p);
+}
+
+static void on_peer_answer(void *arg, const struct tc_ping_response *answer)
+{
+	struct asked *a = arg;
+	struct session *s = a->ping ? a->ping->s : NULL;
+	AUTO_DONE(buf) struct buf body = { 0 };
+
+	if (s) {
+		a->ping->asked = NULL;
+		ping_free(a->ping);
+	}
+	if (s && answer) {
+		js_encode(&body, &tc_ping_response_type, answer);
+		post(s, a->url, a->noise, buf_span(&body));
+	}
+	asked_free(a);
+}
+
+/* Each of the kinds named, separated by commas. */
+static void ping_peer(struct session *s, const struct tc_ping_request *q)
+{
+	struct span rest = q->types, type;
+
+	while (rest.n && n_pings(s) < PINGS_MAX && span_cut(&rest, ',', &type)) {
+		AUTO_FREE char *name = span_dup(span_trim(type));
+		struct asked *a = mem_new(struct asked);
+
+		*a = (struct asked){ ping_new(s), span_dup(q->url), q->url_is_noise };
+		a->ping->asked = a;
+		s->cfg.hooks.ping(s->cfg.hooks.ctx, &q->ip, name, on_peer_answer, a);
+	}
+}
+
 void session_ping(struct session *s, const struct tc_ping_request *q)
 {
 	if (q->url.n == 0 || (s->last_ping_url && span_is(q->url, s->last_ping_url)) ||
@@ -125,4 +197,6 @@ void session_ping(struct session *s, const struct tc_ping_request *q)
 		over_noise(s, "HEAD", q->url, span(NULL, 0));
 	else if (q->types.n == 0)
 		over_http(s, q->url);
+	else if (q->types.n)
+		ping_peer(s, q);
 }

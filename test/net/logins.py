@@ -106,6 +106,20 @@ def shown(lab):
     check(json.loads(lab.fairlead(US, 'debug', 'hostinfo').stdout)['OS'] == 'linux', 'hostinfo')
 
 
+@test('what the coordinator asks of a node is answered as the stock node answers')
+def questions(lab):
+    def ask(name, path):
+        r = lab.admin('nodes', 'ask', '-i', str(lab.node(name)['id']), path, '-o', 'json', ok=False)
+        return json.loads(r.stdout) if r.returncode == 0 else r.stderr
+    for path in ('/echo', '/update', '/posture/identity', '/nosuch', '/appconnector/routes', '/vip-services'):
+        a, b = ask('stock', path), ask(US, path)
+        check(a['status'] == b['status'], f'{path}: {a} {b}')
+    for path in ('/debug/prefs', '/debug/health', '/debug/netmap'):
+        a, b = ask('stock', path), ask(US, path)
+        check(set(json.loads(a['body'])) == set(json.loads(b['body'])), f'{path}: {a} {b}')
+    check('tailscaled_home_derp_region_id' in ask(US, '/debug/metrics')['body'], 'metrics')
+
+
 @test('a login anew has another key, and the same name and address')
 def reauth(lab):
     before = lab.status(US)['Self']
