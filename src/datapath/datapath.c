@@ -411,3 +411,8 @@ const struct tun *datapath_tun(const struct datapath *d)
 {
 	return d->tun;
 }
+
+const struct datapath_traffic *datapath_traffic(const struct datapath *d)
+{
+	return &d->traffic;
+}

@@ -99,3 +99,9 @@ void datapath_inject(struct datapath *d, struct span packet);
  * Waits for a session if there is none. Not from within a hook.
  */
 void datapath_to_peer(struct datapath *d, struct wg_peer *p, struct span packet);
+
+/* Data of sessions that went straight over UDP: by IPv4, by IPv6. Bytes are those of datagrams. */
+struct datapath_traffic {
+	uint64_t in_packets[2], in_bytes[2], out_packets[2], out_bytes[2];
+};
+const struct datapath_traffic *datapath_traffic(const struct datapath *d);

@@ -69,6 +69,7 @@ struct datapath {
 	mono icmp_refilled;
 	struct tx tx;
 	struct rx rx;
+	struct datapath_traffic traffic;
 };
 
 /* One frame from the interface, into the pending batch. */

@@ -112,6 +112,16 @@ static bool accept(struct datapath *d, struct wg_keypair *keys, uint64_t *ret_by
 	return data;
 }
 
+static void count(struct datapath *d, const struct wg_path *from, size_t packets, uint64_t bytes)
+{
+	bool six = !ip_is4(&from->remote.ip);
+
+	if (from->relay)
+		return;
+	d->traffic.in_packets[six] += packets;
+	d->traffic.in_bytes[six] += bytes;
+}
+
 void rx_flush(struct datapath *d)
 {
 	struct rx *r = &d->rx;
@@ -130,6 +140,7 @@ void rx_flush(struct datapath *d)
 
 	if (r->n) {
 		wg_recv_done(d->dev, d->now, keys, &r->from, data, bytes);
+		count(d, &r->from, r->n, bytes);
 		for (size_t i = 0; i < r->n; i++)
 			if (r->msgs[i].n)
 				deliver(d, peer, r->msgs[i].p, r->msgs[i].n, r->tos[i], &source);

@@ -219,10 +219,14 @@ static uint64_t transmit(struct datapath *d, const struct wg_path *path)
 
 	if (!ip_is_zero(&path->local) && ip_is_zero(&t->runs[0].local))
 		wg_forget_locals(d->dev);
-	if (went == t->n)
-		return t->used;
-	wg_drop(d->dev, WG_DROP_SEND_FAILED, t->n - went);
-	return t->used / t->n * went;
+	uint64_t bytes = went == t->n ? t->used : t->used / t->n * went;
+	bool six = !ip_is4(&path->remote.ip);
+
+	d->traffic.out_packets[six] += went;
+	d->traffic.out_bytes[six] += bytes;
+	if (went != t->n)
+		wg_drop(d->dev, WG_DROP_SEND_FAILED, t->n - went);
+	return bytes;
 }
 
 void tx_flush(struct datapath *d)

@@ -143,9 +143,15 @@ static void on_pong(void *ctx, const struct mesh_pong *in)
 
 static void on_relay_health(void *ctx, int region, const char *text)
 {
-	(void)ctx;
+	struct engine *e = ctx;
+
 	if (*text)
 		log_warn("relay %d says: %s", region, text);
+	if (!*text && region != e->bad_relay)
+		return;
+	e->bad_relay = region;
+	(void)snprintf(e->relay_error, sizeof(e->relay_error), "%s", text);
+	node_settle(e->n);
 }
 
 /* ---- the host ---- */
@@ -186,6 +192,7 @@ static void on_host(struct ev_timer *t, mono now)
 	if (!read_facts(e))
 		return;
 	log_info("the host's network changed");
+	node_settle(e->n);
 	tell_host(e, true);
 	if (e->names)
 		names_link_changed(e->names);
@@ -206,7 +213,7 @@ static void on_trouble(void *ctx, enum names_trouble which, bool bad)
 	struct engine *e = ctx;
 
 	e->names_bad[which] = bad;
-	bus_health(e->n);
+	node_settle(e->n);
 }
 
 static void on_names_again(void *ctx)

@@ -35,6 +35,8 @@ struct engine {
 	struct ev_defer exit; /* the exit node is to be chosen anew */
 	struct ev_timer host; /* the host's network is to be looked at */
 	struct ev_timer trim; /* memory of the start is let go */
+	int bad_relay;        /* which said so last: */
+	char relay_error[160];
 	bool live;
 	bool bound; /* the tunnel's sockets have their port */
 	uint64_t last_token;

@@ -1,4 +1,4 @@
-/* What the engine shows: status, pings, metrics. */
+/* What the engine shows: status, pings. */
 #include <stdio.h>
 
 #include "base/err.h"
@@ -22,6 +22,24 @@ bool engine_has_tun(const struct node *n)
 {
 	(void)n;
 	return true; /* there is no other kind yet */
+}
+
+void engine_health(const struct node *n, struct engine_health *ret)
+{
+	const struct engine *e = n->engine;
+	struct mesh_netinfo info = { 0 };
+
+	*ret = (struct engine_health){ .up = e, .relay_error = "" };
+	if (!e)
+		return;
+	mesh_netinfo(e->mesh, &info);
+	ret->settled = e->bound;
+	ret->network = e->facts.has4 || e->facts.has6;
+	ret->port = mesh_port(e->mesh);
+	ret->home = info.home;
+	ret->home_connected = info.home && mesh_relay_connected(e->mesh, info.home);
+	ret->bad_relay = e->bad_relay;
+	ret->relay_error = e->relay_error;
 }
 
 void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret)
@@ -329,29 +347,4 @@ void engine_write_pong(struct js_wr *w, const struct engine_pong *p)
 	if (p->is_local)
 		js_wr_kv_bool(w, "IsLocalIP", true);
 	js_wr_close(w, JS_OBJECT);
-}
-
-/* ---- metrics ---- */
-
-void engine_write_metrics(const struct node *n, struct buf *out)
-{
-	const struct prefs *p = node_prefs(n);
-	size_t routes = 0;
-
-	for (size_t i = 0; i < p->advertise_routes.n; i++)
-		routes += !prefix_is_default(&p->advertise_routes.v[i]);
-	buf_fmt(out,
-	        "# TYPE tailscaled_advertised_routes gauge\n"
-	        "# HELP tailscaled_advertised_routes Number of advertised network routes (e.g. by "
-	        "a subnet router)\n"
-	        "tailscaled_advertised_routes %zu\n",
-	        routes);
-	buf_fmt(out,
-	        "# TYPE tailscaled_home_derp_region_id gauge\n"
-	        "# HELP tailscaled_home_derp_region_id DERP region ID of the node's home relay "
-	        "server\n"
-	        "tailscaled_home_derp_region_id %lld\n",
-	        (long long)engine_home_derp(n));
-	if (n->engine)
-		engine_relay_metrics(n->engine, out);
 }

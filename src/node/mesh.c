@@ -211,6 +211,21 @@ uint16_t mesh_port(const struct mesh *m)
 	return dev && wg_is_up(dev) ? wg_listen_port(dev) : 0;
 }
 
+void mesh_traffic(const struct mesh *m, struct mesh_traffic *ret)
+{
+	const struct datapath_traffic *straight = datapath_traffic(m->dp);
+
+	*ret = m->traffic;
+	for (int i = 0; i < 2; i++) {
+		enum mesh_way way = i ? MESH_WAY_DIRECT6 : MESH_WAY_DIRECT4;
+
+		ret->in_packets[way] += straight->in_packets[i];
+		ret->in_bytes[way] += straight->in_bytes[i];
+		ret->out_packets[way] += straight->out_packets[i];
+		ret->out_bytes[way] += straight->out_bytes[i];
+	}
+}
+
 uint64_t mesh_drops(const struct mesh *m, enum mesh_drop why)
 {
 	return m->drops[why];
@@ -237,6 +252,11 @@ void mesh_set_home(struct mesh *m, int region)
 {
 	m->home = region;
 	derplink_set_home(m->derp, region);
+}
+
+bool mesh_relay_connected(const struct mesh *m, int region)
+{
+	return derplink_connected(m->derp, region);
 }
 
 void mesh_control_connected(struct mesh *m, bool connected)

@@ -122,6 +122,7 @@ uint16_t mesh_port(const struct mesh *m);
 void mesh_set_relays(struct mesh *m, const struct derp_map *map);
 /* The home of last time, for a start without control. */
 void mesh_set_home(struct mesh *m, int region);
+bool mesh_relay_connected(const struct mesh *m, int region);
 /* While control is away the home stays where it is: nobody could learn of another. */
 void mesh_control_connected(struct mesh *m, bool connected);
 
@@ -205,4 +206,19 @@ enum mesh_drop {
 #undef X
 		MESH_DROPS
 };
+/* The ways datagrams of sessions take. */
+enum mesh_way {
+	MESH_WAY_DERP,
+	MESH_WAY_DIRECT4,
+	MESH_WAY_DIRECT6,
+	MESH_WAY_RELAY4,
+	MESH_WAY_RELAY6,
+	MESH_WAYS
+};
+struct mesh_traffic {
+	uint64_t in_packets[MESH_WAYS], in_bytes[MESH_WAYS];
+	uint64_t out_packets[MESH_WAYS], out_bytes[MESH_WAYS];
+};
+void mesh_traffic(const struct mesh *m, struct mesh_traffic *ret);
+
 uint64_t mesh_drops(const struct mesh *m, enum mesh_drop why);

@@ -222,12 +222,16 @@ static void hook_relay(void *ctx, const struct wg_path *path, struct span datagr
 		return;
 	c = paths_choice(m->paths, p->path, mesh_now(m));
 	/* In doubt both are used: what arrives twice is dropped as a replay. */
+	if (c.udp)
+		mesh_count_out(m, mesh_way_of(&c.via), datagram.n);
 	if (c.udp && c.via.vni)
 		(void)mesh_send_geneve(m, &c.via, GENEVE_WIREGUARD, datagram);
 	else if (c.udp)
 		(void)!datapath_send_raw(m->dp, &c.via.addr, datagram);
-	if (c.derp)
+	if (c.derp) {
+		mesh_count_out(m, MESH_WAY_DERP, datagram.n);
 		send_derp(m, p, c.region, datagram);
+	}
 }
 
 void mesh_derp_packet(void *ctx, int region, const struct node_pub *from, uint8_t *bytes, size_t n)
@@ -250,6 +254,7 @@ void mesh_derp_packet(void *ctx, int region, const struct node_pub *from, uint8_
 
 	struct wg_path path = { .relay = p->id + RELAY_BASE };
 
+	mesh_count_in(m, MESH_WAY_DERP, n);
 	datapath_recv(m->dp, &path, bytes, n);
 }
 

@@ -106,11 +106,32 @@ struct mesh {
 	struct ev_timer timer;
 	struct ev_defer pump;
 	uint64_t drops[MESH_DROPS];
+	struct mesh_traffic traffic; /* what goes straight is counted by the data path */
 };
 
 static inline mono mesh_now(const struct mesh *m)
 {
 	return ev_now(m->cfg.ev);
+}
+
+static inline enum mesh_way mesh_way_of(const struct path_via *via)
+{
+	bool four = ip_is4(&via->addr.ip);
+
+	return via->vni ? (four ? MESH_WAY_RELAY4 : MESH_WAY_RELAY6)
+	                : (four ? MESH_WAY_DIRECT4 : MESH_WAY_DIRECT6);
+}
+
+static inline void mesh_count_in(struct mesh *m, enum mesh_way way, size_t bytes)
+{
+	m->traffic.in_packets[way]++;
+	m->traffic.in_bytes[way] += bytes;
+}
+
+static inline void mesh_count_out(struct mesh *m, enum mesh_way way, size_t bytes)
+{
+	m->traffic.out_packets[way]++;
+	m->traffic.out_bytes[way] += bytes;
 }
 
 /* Work for the pump: from any callback, also from inside the data path. */

@@ -40,6 +40,7 @@ size_t mesh_unwrap(void *ctx, struct span bytes, struct wg_path *path)
 	if (!p)
 		return 0;
 	p->last_vni = g.vni;
+	mesh_count_in(m, mesh_way_of(&via), bytes.n - GENEVE_HEADER);
 	path->relay = p->id + RELAY_BASE;
 	return GENEVE_HEADER;
 }

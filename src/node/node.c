@@ -96,7 +96,6 @@ static void enter(struct node *n, enum ipn_state s)
 		engine_stop(n);
 	}
 	bus_state(n);
-	bus_health(n);
 }
 
 static void arm_expiry(struct node *n)
@@ -129,6 +128,13 @@ static void on_settle(struct ev_defer *d)
 
 	for (unsigned i = 0; i < 8 && (s = next_state(n)) != n->state; i++)
 		enter(n, s);
+	health_look(n);
+}
+
+static void on_health(struct ev_timer *t, mono now)
+{
+	(void)now;
+	health_look(CONTAINER_OF(t, struct node, health_timer));
 }
 
 void node_settle(struct node *n)
@@ -676,6 +682,7 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 	n->settle.fn = on_settle;
 	n->expiry.fn = on_expiry;
 	n->quiet.fn = on_quiet;
+	n->health_timer.fn = on_health;
 	n->keep_map.fn = on_keep_map;
 	bus_init(&n->bus);
 	list_init(&n->dials);
@@ -711,6 +718,8 @@ void node_free(struct node *n)
 	bus_done(&n->bus);
 	ev_timer_stop(n->ev, &n->expiry);
 	ev_timer_stop(n->ev, &n->quiet);
+	ev_timer_stop(n->ev, &n->health_timer);
+	health_done(&n->health);
 	ev_defer_stop(&n->settle);
 	profiles_free(n->profiles);
 	store_free(n->store);

@@ -2,6 +2,7 @@
 /* What the parts of the node share. Only files of node/ that put parts together include this. */
 #include "http/proxy.h"
 #include "node/bus.h"
+#include "node/health_track.h"
 #include "node/node.h"
 #include "node/prefs.h"
 #include "node/profile.h"
@@ -36,6 +37,9 @@ struct node {
 	char *suggested_exit; /* the last one, by its stable id */
 	char *auth_key; /* for the next session */
 	struct ev_timer expiry;
+	struct health health;
+	unsigned health_shown; /* bits of enum health_code: as it was told last */
+	struct ev_timer health_timer;
 	struct ev_timer keep_map;
 	mono map_kept;          /* when it was written last; 0: not in this session */
 	struct ev_timer quiet;  /* ends what node_debug_log began */
@@ -107,6 +111,18 @@ void engine_peerapi_changed(struct node *n);
 /* Adds what it knows to our report. */
 void engine_fill_hostinfo(struct node *n, struct tc_hostinfo *ret);
 
+struct engine_health {
+	bool up;      /* there is an engine */
+	bool settled; /* its interface was brought up */
+	bool network; /* the host has an address */
+	uint16_t port;
+	int home;
+	bool home_connected;
+	int bad_relay;           /* a relay that says it is unwell ... */
+	const char *relay_error; /* ... and how; "" */
+};
+void engine_health(const struct node *n, struct engine_health *ret);
+
 struct engine_peer {
 	struct addr direct; /* not set: none in use */
 	struct addr relay_server;
@@ -160,6 +176,10 @@ void status_write(const struct node *n, struct js_wr *w, bool peers);
 void status_write_node(const struct netmap *m, struct js_wr *w, const struct tc_node *node);
 /* The whole map, for `debug netmap` and old programs. */
 void status_write_netmap(const struct netmap *m, struct js_wr *w);
+/* Gathers what is wrong anew, and tells if it is something else than before. */
+void health_look(struct node *n);
+/* How many warnings are shown. */
+size_t health_count(const struct node *n);
 /* Texts of what is wrong, as `status` shows them. */
 void health_write(const struct node *n, struct js_wr *w);
 /* The state object of the bus. */

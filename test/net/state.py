@@ -91,7 +91,9 @@ def away(lab):
     peer = lab.stock_ip
     wait_until(lambda: lab.pings(US, peer), 'a peer is reached', 40)
     check(lab.fairlead(US, 'status', '--peers=false', ok=False).returncode == 0, 'status')
+    wait_until(lambda: any('could not connect to the' in h for h in lab.status(US)['Health']), 'the lost relay is told', 60)
     lab.serve()
+    wait_until(lambda: not lab.status(US)['Health'], 'all is well again', 60)
     wait_until(lambda: lab.status(US)['Self']['Online'], 'the coordinator is found again', 60)
     running(lab)
     lab.fairlead(US, 'logout')

@@ -156,6 +156,25 @@ def debug(lab):
                   'debug resolve localhost', 'debug statedir', 'debug env', 'debug hostinfo', 'debug dial-types', 'debug test-risk'], exit_code)
 
 
+def metrics_of(lab, who):
+    text = lab.ts(who, 'metrics').stdout
+    return {m[1]: m[2] for m in re.finditer(r'^# TYPE (\S+) (\S+)$', text, re.M)}, {m[1]: float(m[2]) for m in re.finditer(r'^(tailscaled\S+) (\S+)$', text, re.M)}
+
+
+@test('metrics have the names, kinds and labels of the stock ones, and count')
+def metrics(lab):
+    (kinds, ours), (stock_kinds, stocks) = metrics_of(lab, OURS), metrics_of(lab, STOCK)
+    for name, kind in kinds.items():
+        check(stock_kinds.get(name) == kind, f'{name} {kind}')
+    missing = {n for n in stock_kinds if n not in kinds and 'serve' not in n and 'peer_relay' not in n}
+    check(not missing, f'missing: {missing}')
+    name = 'tailscaled_outbound_packets_total{path="direct_ipv4"}'
+    check(set(n for n in stocks if 'path=' in n) <= set(ours), 'labels')
+    for _ in range(3):
+        lab.pings(OURS, IPS['third'][0])
+    check(metrics_of(lab, OURS)[1][name] >= ours[name] + 3, 'packets are counted')
+
+
 @test('down, up, and settings that would be lost')
 def down_up(lab):
     compare(lab, ['down', 'status', 'status --json', 'ip', 'ping third', 'whoami', 'wait --timeout 1s', 'down', 'up', 'status', 'up --shields-up', 'up --hostname=x --accept-routes',
