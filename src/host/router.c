@@ -355,6 +355,25 @@ int host_router_apply(struct host_router *r, const struct router_plan *plan)
 	return first;
 }
 
+int host_router_bypass(struct host_router *r)
+{
+	const struct prefix any = { { { 0 } }, 128 };
+	const struct router_cfg cfg = { .self = &any,
+		                        .n_self = 1,
+		                        .ip6 = access("/proc/sys/net/ipv6", F_OK) == 0 };
+	struct router_plan p = { 0 }, rules = { 0 };
+	int err;
+
+	router_plan(&cfg, &p);
+	rules.rules.v = p.rules.v;
+	rules.rules.n = p.rules.n;
+	err = write_down(r, &rules);
+	if (err == 0)
+		err = apply_rules(r, &rules);
+	router_plan_done(&p);
+	return err;
+}
+
 const char *host_router_said(struct host_router *r)
 {
 	return buf_text(&r->said);

@@ -28,6 +28,11 @@ enum {
  */
 NODISCARD int host_router_new(const char *journal, struct host_router **ret);
 /*
+ * The rules alone, before there is an interface: our marked packets go by the
+ * main table from the start, also past the default route of another VPN.   -errno
+ */
+NODISCARD int host_router_bypass(struct host_router *r);
+/*
  * Takes everything of ours out of the host. hold: but if an exit node was in
  * use, nothing may leave past it until the next plan.   -errno
  */

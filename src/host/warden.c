@@ -277,6 +277,14 @@ void warden_route(struct warden *w, const struct router_cfg *cfg, void (*done)(v
 		routed(w, false);
 }
 
+void warden_bypass(struct warden *w)
+{
+	int r = ask_simple(w, WARDEN_BYPASS, span(NULL, 0), -1);
+
+	if (r < 0)
+		(void)log_ret(r, "cannot lead our own packets past other routes");
+}
+
 void warden_unroute(struct warden *w, bool hold)
 {
 	uint8_t byte = hold;

@@ -65,6 +65,8 @@ void warden_grow(void *w, int fd);
  */
 void warden_route(struct warden *w, const struct router_cfg *cfg, void (*done)(void *arg),
                   void *arg);
+/* Before there is an interface: our marked sockets go round whatever default route there is. */
+void warden_bypass(struct warden *w);
 /* Takes it out. hold: but for the guard of an exit node that was in use. */
 void warden_unroute(struct warden *w, bool hold);
 

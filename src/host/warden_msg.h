@@ -14,6 +14,7 @@ enum warden_kind {
 	WARDEN_TUN = 1,   /* -: open the interface; answered with its descriptor */
 	WARDEN_GROW,      /* a UDP socket: larger buffers than others may have */
 	WARDEN_ROUTE,     /* struct router_cfg: make the host's network so */
+	WARDEN_BYPASS,    /* -: the rules alone, before there is an interface */
 	WARDEN_UNROUTE,   /* a byte: hold the guard of an exit node */
 	WARDEN_DNS_OPEN,  /* -: who keeps the resolver; answered with struct warden_dns_facts */
 	WARDEN_DNS_APPLY, /* struct dns_os: tell the resolver */

@@ -184,6 +184,9 @@ static int serve(struct part *p, const struct channel_msg *m)
 	case WARDEN_ROUTE:
 		r = route(p, body);
 		break;
+	case WARDEN_BYPASS:
+		r = p->router ? host_router_bypass(p->router) : ERR_BADSTATE;
+		break;
 	case WARDEN_UNROUTE:
 		r = body.n == 1 ? unroute(p, body.p[0]) : ERR_MALFORMED;
 		break;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "host/warden.h"
 #include "http/url.h"
 #include "node/control_hosts.h"
 #include "node/mapcache.h"
@@ -79,8 +80,8 @@ static const char *why_no_tunnel(int r)
 	if (r == -ENOENT || r == -ENXIO || r == -ENODEV)
 		return "there is no /dev/net/tun here: load the module tun, or give the container "
 		       "that device and NET_ADMIN";
-	return r == -EBUSY ? "the network interface is in use by another program" :
-	                     "the tunnel cannot be set up; the daemon's log says why";
+	return r == -EBUSY ? "the network interface is in use by another program"
+	                   : "the tunnel cannot be set up; the daemon's log says why";
 }
 
 static void enter(struct node *n, enum ipn_state s)
@@ -454,6 +455,9 @@ static int need_session(struct node *n)
 static void resume(struct node *n)
 {
 	int r = need_session(n);
+
+	if (n->cfg.warden && !n->engine && !n->cfg.no_mark)
+		warden_bypass(n->cfg.warden);
 
 	if (r < 0)
 		(void)log_ret(r, "no session with the coordinator");

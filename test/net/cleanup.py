@@ -1,0 +1,201 @@
+"""The host beside us: what others have there stays, what they take away comes back, and at our end all is as before."""
+import difflib, os, signal, sys, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from routelab import *
+
+DUMP = '''ip -o addr show scope global; ip -4 route show table all; ip -6 route show table all proto static; ip -6 route show table 52
+ip rule; ip -6 rule; nft list ruleset; cat /proc/sys/net/ipv4/conf/all/src_valid_mark; cat /etc/resolv.conf'''
+
+
+def shell(lab, line, ok=True):
+    return command(['sh', '-c', line], ns=lab.nodes['ours'], ok=ok).stdout
+
+
+def dump(lab):
+    return shell(lab, DUMP, ok=False)
+
+
+def same(lab, before, what):
+    def is_same():
+        return dump(lab) == before
+    try:
+        wait_until(is_same, what, 15, 0.2)
+    except Failure:
+        raise Failure(what + '\n' + '\n'.join(difflib.unified_diff(before.splitlines(), dump(lab).splitlines(), 'before', 'now', lineterm='', n=0)))
+
+
+def other_part(lab):
+    pid = lab.pid('ours')
+    try:
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            return [int(x) for x in f.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def kill_both(lab):
+    """At one moment, so that neither can tidy up after the other."""
+    others = other_part(lab)
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    lab.kill('ours')
+    for pid in others:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(os.path.exists(f'/proc/{pid}') for pid in others), 'both are gone', 20)
+
+
+def reach(lab):
+    wait_until(lambda: lab.pings(lab.nodes['ours'], lab.ip_of('stock'), 1), 'ours reaches stock', 40)
+
+
+def start(lab):
+    lab.daemon('ours', True)
+    reach(lab)
+
+
+def launch(lab):
+    """The same command line, without waiting for anything."""
+    d = lab.path('ours')
+    lab.daemons['ours'] = lab.start(lab.nodes['ours'], [program('fairleadd'), '--tun=tun0', f'--statedir={d}', f'--socket={d}/sock',
+                                    '--port=41641', '--user', '12345'], env={'SSL_CERT_FILE': lab.path('ctl.crt')}, log=f'{d}.log')
+
+
+def cleanup(lab):
+    command([program('fairleadd'), '--cleanup', '--tun', 'tun0', '--statedir', lab.path('ours')], ns=lab.nodes['ours'])
+
+
+@test('an orderly end leaves the host as it was')
+def orderly(lab):
+    lab.stop(lab.daemons['ours'])
+    lab.before = dump(lab)
+    check('fairlead' not in lab.before and '5270' not in lab.before, lab.before)
+    start(lab)
+    check(dump(lab) != lab.before, 'something is there while it runs')
+    lab.stop(lab.daemons['ours'])
+    same(lab, lab.before, 'as before')
+
+
+@test('killed at any moment, --cleanup puts everything back')
+def killed(lab):
+    for delay in (0.02, 0.1, 0.3, 0.8, 2):
+        launch(lab)
+        time.sleep(delay)
+        kill_both(lab)
+        cleanup(lab)
+        same(lab, lab.before, f'killed after {delay} s')
+
+
+@test('and so does merely the next start')
+def next_start(lab):
+    for delay in (0.3, 2):
+        launch(lab)
+        time.sleep(delay)
+        kill_both(lab)
+        lab.daemon('ours', True)
+        lab.stop(lab.daemons['ours'])
+        same(lab, lab.before, f'killed after {delay} s')
+
+
+@test('a killed network part alone is tidied up after at once')
+def one_killed(lab):
+    start(lab)
+    lab.kill('ours')
+    same(lab, lab.before, 'as before')
+
+
+@test('the resolver\'s file comes back too')
+def resolver(lab):
+    lab.daemon('ours', True)
+    lab.ts('ours', 'set', '--accept-dns')
+    wait_until(lambda: '100.100.100.100' in shell(lab, 'cat /etc/resolv.conf'), 'the resolver is ours', 20)
+    kill_both(lab)
+    cleanup(lab)
+    same(lab, lab.before, 'as before')
+    lab.daemon('ours', True)
+    lab.ts('ours', 'set', '--accept-dns=false')
+    same_file = 'nameserver 127.0.0.1'
+    wait_until(lambda: shell(lab, 'cat /etc/resolv.conf').strip() == same_file, 'as before', 20)
+    reach(lab)
+
+
+@test('firewall and rules of others stay; ours come back after a flush of everything, and after a rule is deleted')
+def foreign(lab):
+    rules = 'table inet corp {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 12345 drop\n\t}\n}\n'
+    command(['nft', '-f', '-'], ns=lab.nodes['ours'], stdin=rules)
+    shell(lab, 'ip rule add priority 5265 fwmark 0x7 lookup 77')
+    # As a distribution's firewall is loaded anew.
+    command(['nft', '-f', '-'], ns=lab.nodes['ours'], stdin='flush ruleset\n' + rules)
+    wait_until(lambda: 'masquerade' in shell(lab, 'nft list table inet fairlead 2>&1', ok=False), 'our table is back', 20)
+    for _ in range(3):
+        shell(lab, 'ip rule del priority 5270; ip -6 rule del priority 5210')
+        wait_until(lambda: '5270:' in shell(lab, 'ip rule') and '5210:' in shell(lab, 'ip -6 rule'), 'our rules are back', 20)
+    reach(lab)
+    lab.stop(lab.daemons['ours'])
+    check('tcp dport 12345 drop' in shell(lab, 'nft list ruleset') and '5265:' in shell(lab, 'ip rule'), 'theirs are there')
+    shell(lab, 'nft delete table inet corp; ip rule del priority 5265')
+    same(lab, lab.before, 'as before')
+
+
+@test('netfilter modes: hooked, chains alone, nothing')
+def modes(lab):
+    start(lab)
+    table = lambda: shell(lab, 'nft list table inet fairlead 2>&1', ok=False)
+    lab.ts('ours', 'set', '--netfilter-mode=nodivert')
+    wait_until(lambda: 'chain forward' in table() and 'hook' not in table(), 'chains that nothing jumps to', 20)
+    lab.ts('ours', 'set', '--netfilter-mode=off')
+    wait_until(lambda: 'No such file' in table(), 'nothing', 20)
+    reach(lab)
+    lab.ts('ours', 'set', '--netfilter-mode=on')
+    wait_until(lambda: 'hook forward' in table(), 'hooked', 20)
+
+
+@test('addresses of the tailnet from anywhere else are dropped and counted')
+def forged(lab):
+    lan = lab.lans['ours']
+    lab.address(lan, 'eth0', '100.64.0.99/32')
+    lab.ip(lab.nodes['ours'], 'route', 'add', '100.64.0.99/32', 'dev', 'eth1')
+    check(lab.pings(lan, '192.168.1.1'), 'under its own address it is answered')
+    r = command(['ping', '-c', '1', '-W', '1', '-I', '100.64.0.99', '192.168.1.1'], ns=lan, ok=False)
+    check(r.returncode != 0, 'not under one of the tailnet')
+    check('packets 0' not in shell(lab, 'nft list counter inet fairlead drop-forged-source'), 'and that is counted')
+    lab.ip(lab.nodes['ours'], 'route', 'del', '100.64.0.99/32', 'dev', 'eth1')
+
+
+@test('wg-quick with a default route beside ours: both work, and its parts outlive ours')
+def wg_quick(lab):
+    tool('wg-quick')
+    d = lab.path('wgq')
+    os.makedirs(d, exist_ok=True)
+    name = f'fq{lab.tag}'
+    key = command(['wg', 'genkey']).stdout.strip()
+    mate = command(['wg', 'pubkey'], stdin=command(['wg', 'genkey']).stdout).stdout.strip()
+    with open(f'{d}/{name}.conf', 'w') as f:
+        f.write(f'[Interface]\nPrivateKey = {key}\nAddress = 10.200.0.2/24\n[Peer]\nPublicKey = {mate}\nAllowedIPs = 0.0.0.0/0\n'
+                f'Endpoint = 10.81.2.2:51999\n')
+    os.chmod(f'{d}/{name}.conf', 0o600)
+    lab.stop(lab.daemons['ours'])
+    theirs = ['env', f'WG_QUICK_USERSPACE_IMPLEMENTATION={program("fairlead-wg")}', 'wg-quick']
+    command(theirs + ['up', f'{d}/{name}.conf'], ns=lab.nodes['ours'])
+    try:
+        with_theirs = dump(lab)
+        start(lab)
+        check('51820' in shell(lab, 'ip rule'), 'its rules are there')
+        lab.stop(lab.daemons['ours'])
+        same(lab, with_theirs, 'theirs as before')
+        start(lab)
+    finally:
+        command(theirs + ['down', f'{d}/{name}.conf'], ns=lab.nodes['ours'], ok=False)
+    reach(lab)
+    lab.stop(lab.daemons['ours'])
+    lab.sysctl(lab.nodes['ours'], 'net.ipv4.conf.all.src_valid_mark=0')  # wg-quick leaves it set
+    same(lab, lab.before, 'as before both')
+
+
+def make(lab):
+    lab.join('stock', 2, False)
+    lab.join('ours', 1, True, lan=True)
+    reach(lab)
+
+
+main('cleanup', make)
