@@ -88,6 +88,8 @@ static void put_addresses(struct js_wr *w, const struct node *n)
 {
 	char text[IP_TEXT_MAX];
 
+	if (ip_is_zero(&n->ip4) && ip_is_zero(&n->ip6))
+		return;
 	js_wr_key(w, "ip_addresses");
 	js_wr_open(w, JS_ARRAY);
 	if (!ip_is_zero(&n->ip4))
@@ -104,7 +106,8 @@ void admin_put_node(struct js_wr *w, const struct state *st, const struct node *
 	char key[KEY_TEXT_MAX];
 
 	js_wr_open(w, JS_OBJECT);
-	js_wr_kv_int(w, "id", (int64_t)n->id);
+	if (n->id)
+		js_wr_kv_int(w, "id", (int64_t)n->id);
 	js_wr_kv_str(w, "machine_key", machine_pub_text(&n->machine, key));
 	js_wr_kv_str(w, "node_key", node_pub_text(&n->key, key));
 	js_wr_kv_str(w, "disco_key", disco_pub_text(&n->disco, key));
@@ -120,7 +123,7 @@ void admin_put_node(struct js_wr *w, const struct state *st, const struct node *
 	kv_time(w, "created_at", n->created);
 	if (n->method)
 		js_wr_kv_int(w, "register_method", n->method);
-	js_wr_kv_str(w, "given_name", n->given_name);
+	kv_text(w, "given_name", n->given_name);
 	kv_true(w, "online", n->online);
 	kv_prefixes(w, "approved_routes", &n->approved);
 	kv_prefixes(w, "available_routes", &n->advertised);

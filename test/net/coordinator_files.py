@@ -69,14 +69,14 @@ def joins(w):
 
 @test('relay maps come from the file, the URL and the embedded relay, and follow them')
 def relays(w):
-    wait_until(lambda: codes(w) == ['file', 'headscale', 'url'], 'all three', 20)
+    wait_until(lambda: codes(w) == ['fairlead', 'file', 'url'], 'all three', 20)
     write(f'{w.dir}/derp.yaml', yaml_map((901, 'written'), (903, 'more')))
-    wait_until(lambda: codes(w) == ['headscale', 'more', 'url', 'written'], 'the file', 20)
+    wait_until(lambda: codes(w) == ['fairlead', 'more', 'url', 'written'], 'the file', 20)
     write(f'{w.dir}/derp.yaml', 'regions: [')
     write(f'{w.dir}/www/map.json', {'Regions': {'904': region(904, 'fetched')}})
     wait_until(lambda: 'line' in open(f'{w.dir}/server.log').read(), 'a broken file is named with its line', 20)
     write(f'{w.dir}/derp.yaml', yaml_map((901, 'written')))
-    wait_until(lambda: codes(w) == ['fetched', 'headscale', 'written'], 'the URL', 20)
+    wait_until(lambda: codes(w) == ['fairlead', 'fetched', 'written'], 'the URL', 20)
     r = command([tool('curl'), '-sf', f'{coordlab.SERVER}/bootstrap-dns'], ns=w.ns)
     check(isinstance(json.loads(r.stdout), dict), r.stdout)
 
