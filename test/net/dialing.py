@@ -135,7 +135,7 @@ def proxy(lab):
     peer = lab.status('stock')['TailscaleIPs'][0]
     wait_until(lambda: lab.pings(US, peer), 'a peer is reached over the relay', 40)
     text = lab.fairlead(US, 'status').stdout
-    check('relay "headscale"' in text and 'UDP does not get out of this network' in text, text)
+    check('relay "fairlead"' in text and 'UDP does not get out of this network' in text, text)
     firewall(lab, '')
 
 
