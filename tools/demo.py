@@ -71,8 +71,13 @@ def run(args, ok=True, timeout=30, stdin=None, env=None):
     return r
 
 
+def enter(host):
+    """How a program gets onto a host. A node has an /etc of its own, for its resolver; the others only a network."""
+    return [f"{STATE}/on-{host}"] if host in NODES else ["ip", "netns", "exec", ns(host)]
+
+
 def on(host, *args, **kw):
-    return run(["ip", "netns", "exec", ns(host), *args], **kw)
+    return run([*enter(host), *args], **kw)
 
 
 def ip(host, *args):
@@ -90,7 +95,7 @@ def wire(a, name_a, address_a, b, name_b, address_b):
 def start(host, name, args, env=None):
     """A program in the background; its process id is kept for `down`."""
     log = open(f"{STATE}/{name}.log", "w")
-    p = subprocess.Popen(["ip", "netns", "exec", ns(host), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+    p = subprocess.Popen([*enter(host), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                          start_new_session=True, env=dict(os.environ, **(env or {})))
     with open(f"{STATE}/pids", "a") as f:
         f.write(f"{p.pid}\n")
@@ -133,10 +138,32 @@ table ip home {{
 """)
 
 
+def own_etc(host):
+    """A copy of /etc that only this host sees, held by a process that sleeps; on-HOST runs a program there."""
+    d, ready = f"{STATE}/etc-{host}", f"{STATE}/{host}.ready"
+    run(["cp", "-a", "/etc", d])
+    for name, text in (("resolv.conf", "nameserver 192.0.2.1\n"), ("hosts", "127.0.0.1 localhost\n"), ("nsswitch.conf", "hosts: files dns\n")):
+        if os.path.lexists(f"{d}/{name}"):
+            os.unlink(f"{d}/{name}")
+        with open(f"{d}/{name}", "w") as f:
+            f.write(text)
+    p = subprocess.Popen(["ip", "netns", "exec", ns(host), "unshare", "-m", "sh", "-c",
+                          f"mount --make-rprivate / && mount --bind {d} /etc && touch {ready} && exec sleep infinity"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    with open(f"{STATE}/pids", "a") as f:
+        f.write(f"{p.pid}\n")
+    with open(f"{STATE}/on-{host}", "w") as f:
+        f.write(f'#!/bin/sh\n# Runs a command on the {host}.\nPATH={PROGRAMS}:$PATH exec nsenter -t {p.pid} -m -n -- "$@"\n')
+    os.chmod(f"{STATE}/on-{host}", 0o755)
+    wait(f"the {host} has its own /etc", 10, lambda: os.path.exists(ready))
+
+
 def make_network():
     for host in HOSTS:
         run(["ip", "netns", "add", ns(host)])
         ip(host, "link", "set", "lo", "up")
+    for host in NODES:
+        own_etc(host)
     ip("net", "link", "add", "wire", "type", "bridge")
     ip("net", "addr", "add", "192.0.2.1/24", "dev", "wire")
     ip("net", "addr", "add", "203.0.113.254/24", "dev", "wire")
@@ -210,7 +237,7 @@ def join(key):
     for host, flags in NODES.items():
         wait(f"fairleadd on {host} answers", 10, lambda: os.path.exists(f"{STATE}/{host}.sock"))
         began = time.monotonic()
-        fairlead(host, "up", "--accept-dns=false", "--login-server=https://192.0.2.10", f"--auth-key=file:{STATE}/key", f"--hostname={host}", *flags, timeout=60)
+        fairlead(host, "up", "--login-server=https://192.0.2.10", f"--auth-key=file:{STATE}/key", f"--hostname={host}", *flags, timeout=60)
         address = fairlead(host, "ip", "-4").stdout.strip()
         saw(f"{host}: {address}, after {time.monotonic() - began:.1f} s")
 
@@ -296,11 +323,12 @@ def up():
     fairlead("laptop", "set", "--accept-routes")
     wait("the printer is reached", 15, lambda: fetch("laptop", "http://10.2.0.9/", ok=False) == "200", 0.5)
     saw("http://10.2.0.9/ from the laptop: it answers")
-    say("by name: what the resolver of the tailnet says")
-    answer = on("laptop", "dig", "+short", "+time=2", "+tries=2", f"@100.100.100.100", f"nas.{TAILNET}").stdout.strip()
-    if answer != nas:
+    say("by name: the laptop's own resolver knows the tailnet")
+    answer = on("laptop", "getent", "ahostsv4", f"nas.{TAILNET}", ok=False).stdout.split()
+    if not answer or answer[0] != nas:
         raise Failure(f"nas.{TAILNET} is {answer!r}, not {nas}")
-    saw(f"nas.{TAILNET} is {answer}")
+    fetch("laptop", "http://nas/")
+    saw(f"nas.{TAILNET} is {nas}; http://nas/ answers")
     say("the server is the laptop's exit: all its traffic goes that way")
     saw(f"before: a web site sees the laptop come from {seen_by_site()}")
     fairlead("laptop", "set", "--exit-node=server")
