@@ -97,6 +97,13 @@ def start(t, *units):
         raise Failure(t.on('journalctl', '--no-pager', '-n', '30', *(a for u in units for a in ('-u', u))).stdout)
 
 
+def active(t, unit):
+    try:
+        wait_until(lambda: t.on('systemctl', 'is-active', unit, ok=False).stdout.strip() == 'active', f'{unit} is active', 60)
+    except Failure as e:
+        raise Failure(f"{e}\n{t.on('journalctl', '--no-pager', '-n', '30', '-u', unit).stdout}")
+
+
 def json_of(t, *args):
     return json.loads(t.on(*args).stdout)
 
@@ -125,7 +132,7 @@ def _(t):
 
 @test('the node runs at once and waits to be told its tailnet; the servers wait to be configured')
 def _(t):
-    wait_until(lambda: t.on('systemctl', 'is-active', 'fairleadd', ok=False).stdout.strip() == 'active', 'fairleadd is active', 30)
+    active(t, 'fairleadd')
     check('Logged out' in t.on('fairlead', 'status', ok=False).stdout, t.on('fairlead', 'status', ok=False).stdout)
     for name in ('fairlead-coordinator', 'fairlead-relay'):
         check(t.on('systemctl', 'is-active', name, ok=False).stdout.strip() == 'inactive', name)
@@ -180,7 +187,7 @@ def _(t):
     t.on('sh', '-c', f'dpkg -i {target}/*.deb')
     check('+1' in t.on('dpkg', '-s', 'fairleadd').stdout, 'the new version')
     for name in ('fairleadd', 'fairlead-coordinator', 'fairlead-relay'):
-        wait_until(lambda: t.on('systemctl', 'is-active', name, ok=False).stdout.strip() == 'active', f'{name} is active', 30)
+        active(t, name)
     wait_until(lambda: t.on('fairlead', 'ip', '-4', ok=False).stdout.strip() == state['address'], 'the same address', 30)
     nodes = json_of(t, 'fairlead-coordinator', 'nodes', 'list', '-o', 'json')
     check(len(nodes) == 1, nodes)
