@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our node and the real one in turns, in one tailnet of namespaces.
 
-	bench/node/run.py BUILD [part ...]      parts: speed idle start paths sizes many; all of them without a name
+	bench/node/run.py BUILD [part ...]      parts: speed idle start paths sizes; all of them without a name
 
 Ratios within one run count, on a quiet machine. The tailnet is our coordinator with its relay.
 """
@@ -101,45 +101,6 @@ def idle(lab):
         row(f'{what} idle, 3 peers', memory(lab, 'ours-a')[i], memory(lab, 'stock-a')[i], 'MB', '8 MB, 5 MB')
 
 
-PROXY = '''
-import asyncio, ssl
-async def pump(r, w):
-    try:
-        while data := await r.read(65536):
-            w.write(data)
-            await w.drain()
-    except OSError:
-        pass
-    w.close()
-async def serve(r, w):
-    tls = ssl.create_default_context()
-    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    up = await asyncio.open_connection('203.0.113.1', 443, ssl=tls, server_hostname='ctl.lab')
-    await asyncio.gather(pump(r, up[1]), pump(up[0], w))
-async def main():
-    await (await asyncio.start_server(serve, '127.0.0.1', 18080)).serve_forever()
-asyncio.run(main())
-'''
-
-
-def many(lab):
-    """A thousand peers that nobody talks to: synthetic clients, which speak no TLS themselves."""
-    swarm = os.path.join(os.environ['FAIRLEAD_BUILD'], 'bench/coordinator/bench_coordinator_swarm')
-    with open(f'{lab.dir}/keys', 'w') as f:
-        f.write(lab.key + '\n')
-    lab.start(lab.ctl, ['python3', '-c', PROXY])
-    time.sleep(2)
-    p = lab.start(lab.ctl, [swarm, '127.0.0.1:18080', '1000', f'{lab.dir}/keys'], stdout=subprocess.PIPE, text=True, stdin=subprocess.PIPE)
-    p.stdin.write('join\n')
-    p.stdin.flush()
-    print(f'# {p.stdout.readline().strip()}')
-    for who in ('ours', 'stock'):
-        wait_until(lambda: len(lab.status(f'{who}-a')['Peer']) > 1000, 'the peers are known', 60)
-    time.sleep(20)
-    for i, what in enumerate(('RSS', 'PSS')):
-        row(f'{what} idle, 1000 peers', memory(lab, 'ours-a')[i], memory(lab, 'stock-a')[i], 'MB', '20 MB, 12 MB')
-
-
 def start(lab):
     """From `up` with a key to the first answered ping, with the daemon running."""
     took = {'ours': [], 'stock': []}
@@ -193,7 +154,7 @@ def sizes(lab):
 
 
 def main():
-    want = sys.argv[2:] or ['speed', 'idle', 'start', 'paths', 'sizes', 'many']
+    want = sys.argv[2:] or ['speed', 'idle', 'start', 'paths', 'sizes']
     print(f'{"":44s} {"fairlead":>10s} {"tailscaled":>10s}')
     with NatLab('bench') as lab:
         lab.addresses = {}
