@@ -93,7 +93,7 @@ def shown(lab):
     text = lab.fairlead(US, 'status').stdout
     check('direct 10.99.0.12:41641' in text and 'Only internal traffic' in text, text)
     text = lab.fairlead(US, 'netcheck').stdout
-    check(re.search(r'^UDP +yes$', text, re.M) and re.search(r'^headscale +[\d.]+ ms .* home$', text, re.M), text)
+    check(re.search(r'^UDP +yes$', text, re.M) and re.search(r'^\S+ +[\d.]+ ms .* home$', text, re.M), text)
     report = json.loads(lab.fairlead(US, 'netcheck', '--format=json').stdout)
     check(report['UDP'] and report['PreferredDERP'] == 999, str(report))
     check(json.loads(lab.fairlead(US, 'version', '--daemon', '--json').stdout)['daemonLong'], 'version')
