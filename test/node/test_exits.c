@@ -29,6 +29,17 @@ static struct prefix pfx(const char *text)
 	return p;
 }
 
+/* The peers in it are not its own. */
+static void tear_down(void)
+{
+	map_done(&map.peers_by_id);
+	map_done(&map.peers_by_key);
+	map_done(&map.peers_by_ip);
+	map_done(&map.peers_by_stable);
+	map_done(&map.users);
+	map = (struct netmap){ 0 };
+}
+
 /* Four that may be suggested, each behind a relay of its number. */
 static void set_up(void)
 {
@@ -36,7 +47,7 @@ static void set_up(void)
 	static struct prefix all[2], own[NODES];
 	static const char *const ids[] = { "n0", "n1", "n2", "n3" };
 
-	map = (struct netmap){ 0 };
+	tear_down();
 	netmap_init(&map);
 	derp.regions.v = regions;
 	derp.regions.n = 1;
@@ -151,5 +162,6 @@ int main(void)
 	RUN(without_relays_the_place_decides_and_then_the_priority);
 	RUN(before_our_own_relay_is_known_there_is_no_answer);
 	RUN(what_is_not_found_leads_nowhere_rather_than_past_the_exit_node);
+	tear_down();
 	return check_done();
 }
