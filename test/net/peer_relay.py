@@ -24,7 +24,7 @@ def metric(lab, relay, name):
 
 def by_relay(lab, a, b):
     """The two end on the peer relay, and packets pass."""
-    wait_until(lambda: lab.ping_path(a, lab.addresses[b], 4) == 'peer-relay', f'{a} reaches {b} by the peer relay', 100, 1)
+    wait_until(lambda: lab.ping_path(a, lab.addresses[b], 4) == 'peer-relay', f'{a} reaches {b} by the peer relay', 180, 1)
     wait_until(lambda: lab.pings(a, lab.addresses[b]), f'a packet of {a} reaches {b}', 20)
 
 
