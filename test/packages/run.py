@@ -38,6 +38,7 @@ def sources():
 
 def build():
     folder = tempfile.mkdtemp(prefix='fairlead-packages-')
+    state.setdefault('made', []).append(folder)
     for name in sources():
         target = f'{folder}/fairlead/{name}'
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -58,6 +59,7 @@ def debs(folder):
 def newer(folder):
     """The same packages with a higher version, as an upgrade would bring."""
     out = tempfile.mkdtemp(prefix='fairlead-newer-')
+    state.setdefault('made', []).append(out)
     for path in debs(folder):
         part = f'{out}/part'
         run(['dpkg-deb', '-R', path, part])
@@ -205,6 +207,8 @@ def _(t):
 @test('remove stops everything and keeps what was configured and stored')
 def _(t):
     t.on('dpkg', '--remove', *PACKAGES)
+    for name in ('fairlead-coordinator', 'fairlead-relay'):
+        check(t.on('systemctl', 'is-active', name, ok=False).stdout.strip() != 'active', f'{name} is stopped')
     left = t.on('sh', '-c', 'readlink /proc/[0-9]*/exe | grep bin/fairlead || true').stdout
     check(not left, f'still running: {left}')
     check('fairlead0' not in t.on('ip', '-o', 'link').stdout, 'no interface')
@@ -228,8 +232,12 @@ def main():
     except Skip as why:
         print(f'ok 1 - the packages # SKIP {why}\n1..1')
         return 0
-    with t:
-        return run_tests(t)
+    try:
+        with t:
+            return run_tests(t)
+    finally:
+        for folder in state.get('made', []):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 sys.exit(main())
