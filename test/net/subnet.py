@@ -54,7 +54,7 @@ def stateful(lab):
     wait_until(lambda: lab.talk(lan, to, port=81) == '192.168.1.10', 'without it the network behind may ask nodes', 30)
     lab.ts('ours', 'set', '--stateful-filtering')
     wait_until(lambda: lab.talk(lan, to, port=81, seconds=1) == '', 'with it not', 20)
-    check(asks(lab, 'stock', '192.168.1.10') == lab.ip_of('stock'), 'answers pass')
+    wait_until(lambda: asks(lab, 'stock', '192.168.1.10') == lab.ip_of('stock'), 'answers pass', 30)
     counted = command(['nft', 'list', 'counter', 'inet', 'fairlead', 'drop-new-forward'], ns=lab.nodes['ours']).stdout
     check('packets 0' not in counted, f'and what was dropped is counted: {counted}')
     lab.ts('ours', 'set', '--snat-subnet-routes=true', '--stateful-filtering=false')
@@ -79,9 +79,9 @@ def overlap(lab):
     wait_until(lambda: set(routes(lab, 'stock')) == {'192.168.0.0/16', '192.168.3.0/24'}, 'approved', 20)
     wait_until(lambda: '192.168.0.0/16' in command(['ip', 'route', 'show', 'table', '52'], ns=lab.nodes['mate']).stdout, 'accepted', 20)
     check(asks(lab, 'mate', '192.168.3.10') == '192.168.3.1', 'its own host answers it directly')
-    check(asks(lab, 'mate', '192.168.2.10') == '192.168.2.1', 'and those behind the router are reached')
-    text = ' '.join(lab.status('mate')['Health'] or [])
-    check('192.168.3.0/24' in text and 'overlap' in text, f'health says so: {text}')
+    wait_until(lambda: asks(lab, 'mate', '192.168.2.10') == '192.168.2.1', 'and those behind the router are reached', 30)
+    told = lambda: ' '.join(lab.status('mate')['Health'] or [])
+    wait_until(lambda: '192.168.3.0/24' in told() and 'overlap' in told(), 'health says so', 30)
     lab.ts('stock', 'set', '--advertise-routes=192.168.2.0/24')
     wait_until(lambda: not [h for h in lab.status('mate')['Health'] or [] if 'overlap' in h], 'and not for longer than it is true', 20)
 
