@@ -85,8 +85,8 @@ def compare(lab, rows, view=lambda text: text):
     wrong = []
     for row in rows:
         args = row.split() if isinstance(row, str) else row
-        # A path may be on its way to becoming direct, a relay on its way to being connected.
-        for _ in range(4):
+        # A path may be on its way to becoming direct, a node on its way to being online.
+        for _ in range(12):
             a, b = (view(run_one(lab, who, args)) for who in (STOCK, OURS))
             if a == b or row in DIFFERENT:
                 break
