@@ -10,6 +10,7 @@
 #include "base/wire.h"
 
 enum { SUITES = 3, SLOTS = 256, KEY_UPDATE = 24, FATAL = 2, WARNING = 1 };
+enum { PART_SIZE = TLS_RECORD_HEAD + TLS_RECORD_BODY_MAX, SPARES = 32 };
 
 struct tls_suite {
 	uint16_t id;
@@ -36,6 +37,9 @@ struct tls_gear {
 	EVP_CIPHER *cipher[SUITES];
 	uint64_t last_id;
 	struct slot slots[SLOTS];
+	/* Room for records in part: nearly every read of a busy client ends within one. */
+	uint8_t *spare[SPARES];
+	unsigned n_spare;
 };
 
 struct tls_gear *tls_gear_new(void)
@@ -53,9 +57,24 @@ void tls_gear_free(struct tls_gear *g)
 		return;
 	for (unsigned i = 0; i < SLOTS; i++)
 		EVP_CIPHER_CTX_free(g->slots[i].ctx);
+	while (g->n_spare)
+		free(g->spare[--g->n_spare]);
 	for (unsigned i = 0; i < SUITES; i++)
 		EVP_CIPHER_free(g->cipher[i]);
 	free(g);
+}
+
+static uint8_t *take_part(struct tls_gear *g)
+{
+	return g->n_spare ? g->spare[--g->n_spare] : mem_alloc(PART_SIZE);
+}
+
+static void give_part(struct tls_gear *g, uint8_t *part)
+{
+	if (part && g->n_spare < SPARES)
+		g->spare[g->n_spare++] = part;
+	else
+		free(part);
 }
 
 static EVP_CIPHER_CTX *keyed(const struct tls_records *r, const struct tls_way *w)
@@ -161,7 +180,8 @@ void tls_records_done(struct tls_records *r)
 		forget(r->gear, r->in.id);
 	if (r->out.id)
 		forget(r->gear, r->out.id);
-	free(r->part);
+	if (r->part)
+		give_part(r->gear, r->part);
 	explicit_bzero(r, sizeof(*r));
 }
 
@@ -364,7 +384,7 @@ static int next_record(struct tls_records *r, struct span *in, struct span *ret)
 	if (n < 0)
 		return n;
 	if (!r->part) {
-		r->part = mem_alloc((size_t)n);
+		r->part = take_part(r->gear);
 		memcpy(r->part, r->head, TLS_RECORD_HEAD);
 	}
 	add_part(r, r->part, in, (size_t)n);
@@ -387,7 +407,7 @@ int tls_records_open(struct tls_records *r, struct span in, uint8_t *dst, size_t
 		e = open_record(r, record, dst + *ret_n, &got);
 		*ret_n += got;
 		if (r->part)
-			free(TAKE(r->part)), r->part_n = 0;
+			give_part(r->gear, TAKE(r->part)), r->part_n = 0;
 	}
 	return e;
 }

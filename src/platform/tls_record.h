@@ -9,8 +9,8 @@
  * key has sealed too much), alerts. Nothing else may come after a handshake with
  * neither tickets nor client certificates. The ciphers are OpenSSL's.
  *
- * Pure: sealed bytes in, plain ones out, and the other way round. It allocates
- * for a record that has come in part, and for no other.
+ * Pure: sealed bytes in, plain ones out, and the other way round. A record that has
+ * come in part lies in a buffer of the gear's; nothing else is allocated.
  *
  * Source: RFC 8446 s.4.6.3, 5, 6, 7.1 to 7.3; RFC 8448 s.3 has the vectors.
  */
@@ -48,8 +48,8 @@ enum tls_alert {
 };
 
 /*
- * Cipher contexts, shared by all connections of a server: those in use keep
- * theirs, the idle ones have none.
+ * Cipher contexts and buffers, shared by all connections of a server: those in use
+ * keep theirs, the idle ones have none.
  */
 struct tls_gear;
 struct tls_gear *tls_gear_new(void);
