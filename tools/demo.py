@@ -153,7 +153,7 @@ def own_etc(host):
     with open(f"{STATE}/pids", "a") as f:
         f.write(f"{p.pid}\n")
     with open(f"{STATE}/on-{host}", "w") as f:
-        f.write(f'#!/bin/sh\n# Runs a command on the {host}.\nPATH={PROGRAMS}:$PATH exec nsenter -t {p.pid} -m -n -- "$@"\n')
+        f.write(f'#!/bin/sh\n# Runs a command on the {host}.\nPATH={PROGRAMS}:$PATH exec nsenter -t {p.pid} -m -n -r -w -- "$@"\n')
     os.chmod(f"{STATE}/on-{host}", 0o755)
     wait(f"the {host} has its own /etc", 10, lambda: os.path.exists(ready))
 
