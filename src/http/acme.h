@@ -26,7 +26,7 @@ enum {
 	ACME_ANSWER_MAX = 256 << 10,
 	ACME_TOKEN_MAX = 256,
 	ACME_POLLS_MAX = 60,
-	ACME_BAD_NONCES_MAX = 10,
+	ACME_BAD_NONCES_MAX = 40, /* in one order, however the server loses them */
 };
 
 enum acme_challenge { ACME_HTTP_01 = 1, ACME_TLS_ALPN_01 = 2 };
