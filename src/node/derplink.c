@@ -18,6 +18,7 @@ enum {
 	HEARD_US = 5000000,
 	PROBE_US = 3000000,
 	CHECK_US = 15000000,
+	BATCH_MAX = 48 << 10, /* three TLS records in one write */
 	WAITING_MAX = DERPLINK_QUEUE_MAX / 2, /* of each kind, before the relay lets us in */
 };
 
@@ -36,6 +37,8 @@ struct relay {
 	struct derp_client client;
 	bool have_client;
 	struct buf disco, data; /* frames that wait for LOGIN to end */
+	struct buf batch;       /* frames of this turn of the loop */
+	struct ev_defer turn;   /* its end */
 	struct ev_timer timer;  /* next try, login's end, idle check */
 	int64_t backoff_us;
 	mono last_write, heard, told_heard;
@@ -53,6 +56,7 @@ struct derplink {
 };
 
 static void on_timer(struct ev_timer *t, mono now);
+static void on_turn(struct ev_defer *e);
 static void start(struct relay *r);
 
 struct derplink *derplink_new(const struct derplink_cfg *cfg)
@@ -80,6 +84,8 @@ static void hang_up(struct relay *r)
 {
 	dial_cancel(TAKE(r->dial));
 	stream_free(TAKE(r->stream));
+	ev_defer_stop(&r->turn);
+	buf_done(&r->batch);
 	if (r->have_client)
 		derp_client_done(&r->client);
 	r->have_client = false;
@@ -452,6 +458,8 @@ static void check_idle(struct relay *r, mono now)
 		hang_up(r);
 		return;
 	}
+	if (r->batch.n == 0)
+		buf_done(&r->batch);
 	ev_timer_after(d->cfg.ev, &r->timer, CHECK_US);
 }
 
@@ -484,6 +492,7 @@ static struct relay *get(struct derplink *d, int region)
 	r->d = d;
 	r->region = region;
 	r->timer.fn = on_timer;
+	r->turn.fn = on_turn;
 	r->disco.max = r->data.max = WAITING_MAX;
 	list_append(&d->relays, &r->link);
 	d->n_relays++;
@@ -538,12 +547,26 @@ static int wait_for_it(struct buf *queue, const struct node_pub *to, struct span
 	return derp_put_send(queue, to, packet);
 }
 
+static int send_batch(struct relay *r)
+{
+	int ret = r->batch.n ? stream_write(r->stream, buf_span(&r->batch)) : 0;
+
+	buf_clear(&r->batch);
+	return ret;
+}
+
+static void on_turn(struct ev_defer *e)
+{
+	struct relay *r = CONTAINER_OF(e, struct relay, turn);
+
+	/* A relay that takes nothing closes the stream by itself; what is lost was data. */
+	(void)!send_batch(r);
+}
+
 int derplink_send(struct derplink *d, int region, const struct node_pub *to, struct span packet)
 {
 	struct relay *r = get(d, region);
-	uint8_t header[DERP_HEADER + KEY_LEN];
-	struct iovec iov[2] = { { header, sizeof(header) },
-		                { (void *)(uintptr_t)packet.p, packet.n } };
+	int ret = 0;
 
 	if (!r)
 		return ERR_UNKNOWN;
@@ -554,12 +577,12 @@ int derplink_send(struct derplink *d, int region, const struct node_pub *to, str
 			start(r);
 		return wait_for_it(derp_looks_disco(packet) ? &r->disco : &r->data, to, packet);
 	}
-	derp_put_header(header, DERP_SEND_PACKET, KEY_LEN + packet.n);
-	memcpy(header + DERP_HEADER, to->b, KEY_LEN);
 	r->last_write = ev_now(d->cfg.ev);
-
-	int ret = stream_writev(r->stream, iov, 2);
-
+	if (r->batch.n + packet.n > BATCH_MAX)
+		ret = send_batch(r);
+	if (ret >= 0)
+		ret = derp_put_send(&r->batch, to, packet);
+	ev_defer(d->cfg.ev, &r->turn);
 	return ret < 0 ? ret : 0;
 }
 

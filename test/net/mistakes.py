@@ -45,7 +45,7 @@ def _(t):
     d = programs_for_all(t)
     says(nobody([f'{d}/fairleadd', '--statedir=/nonexistent']), 'root')
     says(nobody([f'{d}/fairlead-wg', '-f', 'wgx']), 'root')
-    says(nobody([f'{d}/fairlead', f"--socket={t.path('one', 'sock')}", 'down']), 'operator')
+    says(nobody([f'{d}/fairlead', f"--socket={t.path('one', 'sock')}", 'down']), 'sudo')
 
 
 @test('without a daemon, the command says how to start it')
