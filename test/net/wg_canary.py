@@ -86,7 +86,7 @@ def _():
         left.stop()
         log = os.path.join(lab.folder, 'log')
         left.process = lab.start(left.ns, [OURS, '-f', left.ifname], env={'LOG_LEVEL': 'debug'}, log=log)
-        wait_until(lambda: wg('show', left.ifname, ok=False).returncode == 0, 'wg show')
+        wait_until(lambda: is_listening(left.ifname), 'its socket answers')
         left.configure(right, f'{WIRE[4][1]}:{PORT}', base64.b64encode(c.keys['preshared']).decode())
         left.up()
         check(left.ping(), 'the tunnel works')
