@@ -13,7 +13,7 @@ A block with none of these is a failure. HOST in a block is the host's own name.
 Each host has its own network, and its own /etc, /run, /root and state folders; `sudo` and `systemctl` are
 small stand-ins there (test/packages tries the units under a real systemd).
 """
-import glob, json, os, re, shutil, sqlite3, subprocess, sys, tempfile
+import glob, json, os, re, shutil, signal, sqlite3, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, run_tests, test, wait_until
@@ -236,6 +236,12 @@ exec sleep infinity'''
                 self.values[name] = out.strip().splitlines()[-1]
 
     def close(self):
+        for path in glob.glob(f'{self.dir}/*/run/*.pid'):
+            try:
+                os.kill(int(open(path).read()), signal.SIGTERM)
+            except (ValueError, ProcessLookupError):
+                pass
+        self.lab.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -373,7 +379,6 @@ def main():
         try:
             return run_tests(world)
         finally:
-            lab.close()
             world.close()
 
 
