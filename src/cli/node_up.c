@@ -354,19 +354,25 @@ static int take(struct cli *cli, struct job *j, const struct js *n, bool *waits_
 	return j->was_running && !*waits_for_key;
 }
 
+/* What is wrong, by the daemon's word: a view of the answer, empty if nothing is. */
+static struct span trouble(struct cli *cli, struct api_answer *a)
+{
+	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), a) != 0)
+		return span(NULL, 0);
+	return js_text(js_first(js_get(a->json, "Health")));
+}
+
 /* Somebody sits in front of it: a word after a while of silence. */
 static void show_patience(struct cli *cli, struct job *j)
 {
 	AUTO_DONE(api_answer) struct api_answer a = { 0 };
-	const struct js *why;
+	struct span why;
 
 	if (j->told || j->told_why || j->o->json || !isatty(STDERR_FILENO))
 		return;
 	j->told_why = true;
-	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), &a) != 0)
-		return;
-	why = js_first(js_get(a.json, "Health"));
-	(void)fprintf(cli->err, "Waiting%s%.*s ...\n", why ? ": " : "", SPAN_FMT(js_text(why)));
+	why = trouble(cli, &a);
+	(void)fprintf(cli->err, "Waiting%s%.*s ...\n", why.n ? ": " : "", SPAN_FMT(why));
 }
 
 static int too_late(struct cli *cli, const struct job *j)
@@ -374,14 +380,11 @@ static int too_late(struct cli *cli, const struct job *j)
 	static const char text[] = "timeout waiting for the node to be running; `fairlead status` "
 				   "says in what state it is";
 	AUTO_DONE(api_answer) struct api_answer a = { 0 };
-	const struct js *why = NULL;
+	struct span why = trouble(cli, &a);
 
 	if (j->o->json)
 		show_json(cli, "", NULL, text);
-	if (api_try(cli, "GET", "status?peers=false", span(NULL, 0), &a) == 0)
-		why = js_first(js_get(a.json, "Health"));
-	return why ? cmd_fail(cli, "%s\n%.*s", text, SPAN_FMT(js_text(why))) :
-	             cmd_fail(cli, "%s", text);
+	return cmd_fail(cli, "%s%s%.*s", text, why.n ? "\n" : "", SPAN_FMT(why));
 }
 
 static int await(struct cli *cli, struct job *j, struct api_watch *watch)

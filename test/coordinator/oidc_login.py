@@ -14,8 +14,11 @@ import time
 import urllib.parse
 
 site, build = sys.argv[1:3]
-venv = os.path.join(build, "oidc-venv")
-mock = os.path.join(venv, "bin", "oidc-provider-mock")
+os.environ["FAIRLEAD_BUILD"] = build
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../net"))
+import oidc
+from netlab import Failure, Skip
+
 number = 0
 failed = False
 
@@ -28,14 +31,6 @@ def check(ok, name, *why):
         for w in why:
             print("#", str(w)[:600])
     print("ok" if ok else "not ok", number, "-", name, flush=True)
-
-
-def install():
-    if os.path.exists(mock):
-        return True
-    return (subprocess.run([sys.executable, "-m", "venv", venv], capture_output=True).returncode == 0 and
-            subprocess.run([os.path.join(venv, "bin", "pip"), "-q", "install", "oidc-provider-mock==0.3.4"],
-                           capture_output=True).returncode == 0)
 
 
 def free_port():
@@ -87,9 +82,10 @@ def login(browser, base, sub):
     return back
 
 
-if not install():
-    required = os.environ.get("FAIRLEAD_REQUIRE_PEERS") == "1"
-    print("not ok 1 - oidc-provider-mock is there" if required else "ok 1 # SKIP no oidc-provider-mock")
+try:
+    mock = oidc.provider()
+except (Failure, Skip) as why:
+    print(f"not ok 1 - {why}" if isinstance(why, Failure) else f"ok 1 # SKIP {why}")
     print("1..1")
     sys.exit(0)
 

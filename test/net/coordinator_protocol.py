@@ -3,7 +3,7 @@ import base64, datetime, json, os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import coordlab
-from netlab import check, command, test, tool, wait_until
+from netlab import check, command, self_signed, test, tool, wait_until
 
 
 @test('a client in a browser joins by WebSocket, and its pings are answered')
@@ -181,8 +181,7 @@ http.server.HTTPServer(('127.0.0.1', 8054), Hook).serve_forever()
 def certificate_authority(w):
     """Pebble and its name server in the namespace, over the operator's hook."""
     d = w.dir
-    command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=pebble',
-             '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', f'{d}/ca.key', '-out', f'{d}/ca.crt'])
+    self_signed(f'{d}/ca.crt', f'{d}/ca.key', 'IP:127.0.0.1')
     with open(f'{d}/pebble.json', 'w') as f:
         json.dump({'pebble': {'listenAddress': '127.0.0.1:14000', 'managementListenAddress': '127.0.0.1:15000', 'certificate': f'{d}/ca.crt',
                               'privateKey': f'{d}/ca.key', 'httpPort': 5002, 'tlsPort': 5001}}, f)

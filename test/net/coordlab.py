@@ -5,7 +5,7 @@ is said counts. Net has hosts with interfaces of their own, for what their packe
 """
 import json, os, re, shutil, sys, tempfile
 
-from netlab import BUILD, Lab, command, peer, run_tests, tool, wait_until
+from netlab import BUILD, Lab, command, peer, run_tests, self_signed, tool, wait_until
 
 SERVER = 'http://127.0.0.1:8080'
 OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
@@ -181,8 +181,7 @@ class Net(Base):
         lab.ip(self.hub, 'link', 'set', 'brx', 'up')
         self.nodes = {}
         d = self.dir
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-                 '-subj', '/CN=ctl.lab', '-addext', 'subjectAltName=DNS:ctl.lab', '-keyout', f'{d}/ctl.key', '-out', f'{d}/ctl.crt'])
+        self_signed(f'{d}/ctl.crt', f'{d}/ctl.key', 'DNS:ctl.lab')
         with open(f'{d}/c.yaml', 'w') as f:
             f.write((NET_CONFIG + config).format(dir=d))
 

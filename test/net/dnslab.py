@@ -77,9 +77,7 @@ class DnsLab(Lab):
 
     def services(self, dns, caps, exits):
         self.dns, self.caps = dns, caps
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-                 '-subj', f'/CN={HUB}', '-addext', f'subjectAltName=IP:{HUB}',
-                 '-keyout', self.path(f'{HUB}.key'), '-out', self.path(f'{HUB}.crt')])
+        self_signed(self.path(f'{HUB}.crt'), self.path(f'{HUB}.key'), f'IP:{HUB}')
         region = {'RegionID': 1, 'RegionCode': 'lab', 'RegionName': 'Lab', 'Nodes': [
             {'Name': '1a', 'RegionID': 1, 'HostName': HUB, 'IPv4': HUB, 'DERPPort': 3340, 'InsecureForTests': True}]}
         self.write_json('derp.json', {'Regions': {'1': region}})

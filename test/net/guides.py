@@ -16,7 +16,7 @@ small stand-ins there (test/packages tries the units under a real systemd).
 import glob, json, os, re, shutil, signal, sqlite3, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, run_tests, test, wait_until
+from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, run_tests, self_signed, test, wait_until
 import oidc
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
@@ -121,9 +121,7 @@ class World:
 
     def authority(self):
         d = self.dir
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-                 '-subj', '/CN=net.example.org', '-addext', 'subjectAltName=' + ','.join(f'DNS:{n}' for n in NAMES),
-                 '-keyout', f'{d}/privkey.pem', '-out', f'{d}/fullchain.pem'])
+        self_signed(f'{d}/fullchain.pem', f'{d}/privkey.pem', *(f'DNS:{n}' for n in NAMES))
 
     def shims(self):
         os.makedirs(f'{self.dir}/bin')

@@ -10,7 +10,7 @@ of RFC 4787; each kind's rules are what Linux has, found by measuring mapping an
 import json, os, shutil, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import BUILD, Failure, Lab, check, command, peer, tool, wait_until
+from netlab import BUILD, Failure, Lab, check, command, peer, self_signed, tool, wait_until
 
 # kind: what it is
 KINDS = {
@@ -152,8 +152,7 @@ class NatLab(Lab):
 
     def certificates(self):
         tool('openssl')
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3', '-subj', '/CN=ctl.lab',
-                 '-addext', 'subjectAltName=DNS:ctl.lab,DNS:rly.lab', '-keyout', f'{self.dir}/ctl.key', '-out', f'{self.dir}/ctl.crt'])
+        self_signed(f'{self.dir}/ctl.crt', f'{self.dir}/ctl.key', 'DNS:ctl.lab', 'DNS:rly.lab')
 
     # --- hosts ---
 

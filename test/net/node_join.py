@@ -30,9 +30,7 @@ class NodeLab(Lab):
         return os.path.join(self.dir, name)
 
     def services(self):
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-                 '-subj', f'/CN={HUB}', '-addext', f'subjectAltName=IP:{HUB}',
-                 '-keyout', self.path(f'{HUB}.key'), '-out', self.path(f'{HUB}.crt')])
+        self_signed(self.path(f'{HUB}.crt'), self.path(f'{HUB}.key'), f'IP:{HUB}')
         region = {'RegionID': 1, 'RegionCode': 'lab', 'RegionName': 'Lab', 'Nodes': [
             {'Name': '1a', 'RegionID': 1, 'HostName': HUB, 'IPv4': HUB, 'DERPPort': 3340, 'InsecureForTests': True}]}
         with open(self.path('derp.json'), 'w') as f:

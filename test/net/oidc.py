@@ -1,5 +1,5 @@
 """A real OpenID provider, and a browser: oidc.py URL SUB follows a login link as `sub`, says yes, prints the last page."""
-import os, re, subprocess, sys, urllib.error, urllib.parse, urllib.request
+import fcntl, os, re, subprocess, sys, urllib.error, urllib.parse, urllib.request
 from http.cookiejar import CookieJar
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -11,9 +11,11 @@ MOCK = os.path.join(VENV, 'bin/oidc-provider-mock')
 
 def provider():
     """The path of oidc-provider-mock, installed beside the build."""
-    if not os.path.exists(MOCK):
-        subprocess.run([sys.executable, '-m', 'venv', VENV], capture_output=True)
-        subprocess.run([f'{VENV}/bin/pip', '-q', 'install', 'oidc-provider-mock==0.3.4'], capture_output=True)
+    with open(VENV + '.lock', 'w') as lock:  # tests run beside each other
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(MOCK):
+            subprocess.run([sys.executable, '-m', 'venv', VENV], capture_output=True)
+            subprocess.run([f'{VENV}/bin/pip', '-q', 'install', 'oidc-provider-mock==0.3.4'], capture_output=True)
     if os.path.exists(MOCK):
         return MOCK
     if os.environ.get('FAIRLEAD_REQUIRE_PEERS') == '1':

@@ -12,7 +12,7 @@ Every node is in a network of its own and reaches the others through the hub. A 
 """
 import json, os, shutil, signal, socket, subprocess, sys, tempfile, time
 
-from netlab import BUILD, Failure, Lab, check, command, peer, run_tests, test, tool, wait_until
+from netlab import BUILD, Failure, Lab, check, command, peer, run_tests, self_signed, test, tool, wait_until
 
 CONTROL = 'https://ctl.lab'
 WEB, WEB6 = '203.0.113.1', '2001:db8:113::1'
@@ -109,8 +109,7 @@ class RouteLab(Lab):
             self.ip(self.hub, 'link', 'set', dev, 'up')
         self.sysctl(self.hub, 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.icmp_ratelimit=0')
         self.server(self.hub, 80)
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-                 '-subj', '/CN=ctl.lab', '-addext', 'subjectAltName=DNS:ctl.lab', '-keyout', self.path('ctl.key'), '-out', self.path('ctl.crt')])
+        self_signed(self.path('ctl.crt'), self.path('ctl.key'), 'DNS:ctl.lab')
         with open(self.path('c.yaml'), 'w') as f:
             f.write(CONFIG.format(dir=self.dir))
         self.start(self.hub, [program('fairlead-coordinator'), 'serve', '-c', self.path('c.yaml')], log=self.path('ctl.log'))

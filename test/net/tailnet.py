@@ -7,7 +7,7 @@ Each host has an /etc of its own as far as names go.
 """
 import json, os, shutil, subprocess, sys, tempfile
 
-from netlab import BUILD, Lab, check, command, peer, wait_until
+from netlab import BUILD, Lab, check, command, peer, self_signed, wait_until
 
 CONTROL = 'https://ctl.lab'
 CONFIG = '''
@@ -44,8 +44,7 @@ class Tailnet(Lab):
         self.address(self.hub, 'brx', '10.99.0.1/24')
         self.ip(self.hub, 'link', 'set', 'brx', 'up')
         self.hosts, self.daemons = {}, {}
-        command(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-                 '-subj', '/CN=ctl.lab', '-addext', 'subjectAltName=DNS:ctl.lab', '-keyout', self.path('ctl.key'), '-out', self.path('ctl.crt')])
+        self_signed(self.path('ctl.crt'), self.path('ctl.key'), 'DNS:ctl.lab')
         with open(self.path('c.yaml'), 'w') as f:
             f.write(CONFIG.format(dir=self.dir))
         self.env = {'SSL_CERT_FILE': self.path('ctl.crt'), 'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_FIREWALL_MODE': 'nftables'}

@@ -6,16 +6,15 @@ network and cgroups. Nothing in it outlives close(), and nothing outside it is c
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'net'))
+from netlab import Failure
+
 BASE = os.environ.get('FAIRLEAD_TREES', '/var/cache/fairlead-trees')
 MIRROR = os.environ.get('FAIRLEAD_DEBIAN_MIRROR', 'http://deb.debian.org/debian')
-APT = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-y', '--no-install-recommends']
-
-
-class Failure(Exception):
-    pass
 
 
 def run(args, ok=True, timeout=600, **kw):
