@@ -237,16 +237,17 @@ static int open_sockets(struct datapath *d, uint16_t port, uint32_t mark)
 		.no_gro = d->no_udp_gro,
 		.grow = d->grow,
 		.grow_arg = d->grow_arg,
+		.bind_low = d->bind_low,
+		.bind_low_arg = d->bind_low_arg,
 	};
 	struct udp *u;
 	int r = udp_open(&cfg, &u);
 
 	if (r == -EACCES && port && port < IPPORT_RESERVED)
-		log_error("UDP port %u is for those with CAP_NET_BIND_SERVICE, which was given "
-		          "away at "
-		          "start: lower net.ipv4.ip_unprivileged_port_start, or take a port from "
-		          "%d up",
-		          port, IPPORT_RESERVED);
+		log_error(
+			"UDP port %u is for those with CAP_NET_BIND_SERVICE: start with it, lower "
+			"net.ipv4.ip_unprivileged_port_start, or take a port from %d up",
+			port, IPPORT_RESERVED);
 	if (r < 0)
 		return r;
 	close_sockets(d);
@@ -358,6 +359,8 @@ int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
 		                .no_udp_tail = cfg->no_udp_tail,
 		                .grow = cfg->grow,
 		                .grow_arg = cfg->grow_arg,
+		                .bind_low = cfg->bind_low,
+		                .bind_low_arg = cfg->bind_low_arg,
 		                .no_tun_join = cfg->no_tun_join };
 	d->tun_io.fn = from_tun;
 	d->udp_io[UDP_V4].fn = from_udp4;

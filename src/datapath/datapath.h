@@ -67,6 +67,8 @@ struct datapath_cfg {
 	bool no_udp_tail;                         /* UDP_TAIL_NEVER */
 	void (*grow)(void *arg, int fd);          /* as in struct udp_cfg; may be NULL */
 	void *grow_arg;
+	int (*bind_low)(void *arg, int fd, uint16_t port); /* as in struct udp_cfg; may be NULL */
+	void *bind_low_arg;
 };
 
 /* On failure tun and dev are freed as well. -errno */

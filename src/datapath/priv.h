@@ -58,6 +58,8 @@ struct datapath {
 	bool no_udp_gso, no_udp_gro, no_udp_tail, no_tun_join;
 	void (*grow)(void *arg, int fd);
 	void *grow_arg;
+	int (*bind_low)(void *arg, int fd, uint16_t port);
+	void *bind_low_arg;
 	struct udp *udp; /* NULL while the interface is down */
 	bool probed, busy;
 	mono now;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +17,13 @@
 #include "crypto/init.h"
 #include "datapath/datapath.h"
 #include "platform/caps.h"
+#include "platform/lowport.h"
 #include "platform/uapi.h"
 #include "wireguard/uapi.h"
 
 struct program {
 	struct ev *ev;
+	struct lowport *lowport;
 	struct datapath *dp;
 	struct uapi *uapi;
 	struct ev_signal signals;
@@ -172,7 +175,8 @@ static const char *why_no_tun(int r)
 	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
 		return ": this needs root";
 	if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
-		return ": there is no /dev/net/tun; load the module tun, or give the container that "
+		return ": there is no /dev/net/tun; load the module tun, or give the container "
+		       "that "
 		       "device and NET_ADMIN";
 	return "";
 }
@@ -233,7 +237,7 @@ static int give_rights_away(void)
 		"inotify_rm_watch", "ioctl",    "recvfrom",    "recvmmsg",    "recvmsg",
 		"sendmmsg",         "sendmsg",  "sendto",      "setsockopt",  "shutdown",
 		"socket",           "stat",     "newfstatat",  "statx",       "sysinfo",
-		"unlink",           "unlinkat", NULL,
+		"unlink",           "unlinkat", "wait4",       NULL,
 	};
 	int r = caps_no_dump();
 
@@ -275,6 +279,8 @@ static int set_up(struct program *p, struct tun *tun, int uapi_fd)
 	struct datapath_cfg cfg = { .ev = p->ev,
 		                    .tun = tun,
 		                    .dev = wg_device_new(&wg),
+		                    .bind_low = lowport_bind,
+		                    .bind_low_arg = p->lowport,
 		                    .hooks = { .ctx = p, .gone = stop } };
 	read_disabled(&cfg);
 	int r = datapath_new(&cfg, &p->dp);
@@ -306,10 +312,13 @@ static int run(const struct options *o, bool keep_output)
 	(void)aead_batch_pick();
 	if (!o->foreground && into_background(keep_output) < 0)
 		return 1;
+	if (lowport_start(&p.lowport) < 0)
+		log_warn("ports below %d cannot be had", IPPORT_RESERVED);
 	if (set_up(&p, tun, uapi_fd) == 0)
 		status = ev_run(p.ev);
 	uapi_free(p.uapi);
 	datapath_free(p.dp);
+	lowport_free(p.lowport);
 	if (p.ev) {
 		ev_signal_stop(p.ev, &p.signals);
 		ev_free(p.ev);

@@ -119,26 +119,36 @@ static void set_options(const struct udp *u, struct half *h, bool v6)
 		h->gso = getsockopt(h->fd, IPPROTO_UDP, UDP_SEGMENT, &off, &len) == 0;
 }
 
-static int open_half(struct udp *u, enum udp_family family, uint16_t port, uint32_t mark, bool gso)
+static int bind_port(const struct udp_cfg *cfg, int fd, bool v6, uint16_t port)
 {
-	struct half *h = &u->half[family];
-	bool v6 = family == UDP_V6;
 	struct addr any = { .ip = v6 ? (struct ip){ { 0 } } : ip4(0, 0, 0, 0), .port = port };
 	union sockaddr_any name;
 	socklen_t len = sockaddr_from(&any, v6, &name);
 
+	if (bind(fd, &name.sa, len) == 0)
+		return 0;
+	if (errno == EACCES && cfg->bind_low)
+		return cfg->bind_low(cfg->bind_low_arg, fd, port);
+	return -errno;
+}
+
+static int open_half(struct udp *u, enum udp_family family, uint16_t port,
+                     const struct udp_cfg *cfg)
+{
+	struct half *h = &u->half[family];
+	bool v6 = family == UDP_V6;
+
 	h->fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (h->fd < 0)
 		return -errno;
-	h->gso = gso;
+	h->gso = !cfg->no_gso;
 	if (v6)
 		set_int(h->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	set_options(u, h, v6);
-	if (mark && setsockopt(h->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+	if (cfg->fwmark &&
+	    setsockopt(h->fd, SOL_SOCKET, SO_MARK, &cfg->fwmark, sizeof(cfg->fwmark)) < 0)
 		return -errno;
-	if (bind(h->fd, &name.sa, len) < 0)
-		return -errno;
-	return 0;
+	return bind_port(cfg, h->fd, v6, port);
 }
 
 static void close_halves(struct udp *u)
@@ -172,7 +182,7 @@ static bool no_such_family(int r)
 static int open_both(struct udp *u, const struct udp_cfg *cfg)
 {
 	uint16_t port = cfg->port;
-	int r4 = open_half(u, UDP_V4, port, cfg->fwmark, !cfg->no_gso);
+	int r4 = open_half(u, UDP_V4, port, cfg);
 
 	if (r4 == 0)
 		r4 = bound_port(u->half[UDP_V4].fd, &port);
@@ -181,7 +191,7 @@ static int open_both(struct udp *u, const struct udp_cfg *cfg)
 	if (r4 < 0 && !no_such_family(r4))
 		return r4;
 
-	int r6 = open_half(u, UDP_V6, port, cfg->fwmark, !cfg->no_gso);
+	int r6 = open_half(u, UDP_V6, port, cfg);
 
 	if (r6 == 0)
 		r6 = bound_port(u->half[UDP_V6].fd, &port);

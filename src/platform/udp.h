@@ -50,6 +50,10 @@ struct udp_cfg {
 	/* Asks somebody with more rights to call udp_grow. NULL: done here. */
 	void (*grow)(void *arg, int fd);
 	void *grow_arg;
+	/* Asks somebody who may for a port that bind(2) refuses us (EACCES). NULL: there is nobody.
+	 */
+	int (*bind_low)(void *arg, int fd, uint16_t port);
+	void *bind_low_arg;
 };
 
 /*

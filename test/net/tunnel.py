@@ -476,16 +476,52 @@ def _():
         check('errno=-22' in uapi(t.left.ifname, text), 'a zone that is not there')
 
 
-@test('a port below 1024 is refused with a word in the log, unless the system gives it to everybody')
+def capabilities(pid):
+    return [l.split()[1] for l in open(f'/proc/{pid}/status') if l.startswith('CapEff')][0]
+
+
+@test('port 443 can be had while the daemon keeps CAP_NET_ADMIN alone, and one that is taken is refused')
 def _():
     with Lab('tun') as lab:
         t = Tunnel(lab)
-        check('errno=-13' in uapi(t.left.ifname, 'set=1\nlisten_port=500\n\n'), 'not refused')
-        check('CAP_NET_BIND_SERVICE' in open(os.path.join(lab.folder, f'{t.left.ifname}.log')).read(), 'nothing in the log')
-        check(t.left.ping(), 'with the port from before')
-        command(['sysctl', '-q', 'net.ipv4.ip_unprivileged_port_start=500'], ns=t.left.ns)
-        t.left.set('listen-port', '500')
-        check(t.left.ping(), 'with the low port')
+        pid = t.left.process.pid
+        helpers = open(f'/proc/{pid}/task/{pid}/children').read().split()
+        check(len(helpers) == 1, f'children: {helpers}')
+        check(int(capabilities(pid), 16) == 1 << 12, f'the daemon has {capabilities(pid)}')
+        check(int(capabilities(helpers[0]), 16) == 1 << 10, f'the one that binds has {capabilities(helpers[0])}')
+        check(len(os.listdir(f'/proc/{helpers[0]}/fd')) == 1, 'it holds more than its channel')
+        t.left.set('listen-port', '443')
+        check(t.left.shown('listen-port').strip() == '443', t.left.shown('listen-port'))
+        check(t.left.ping(), 'from port 443')
+        for family in (socket.AF_INET, socket.AF_INET6):
+            taken = in_namespace(t.left.ns, lambda: socket.socket(family, socket.SOCK_DGRAM))
+            if family == socket.AF_INET6:
+                taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            taken.bind(('', 53))
+            check('errno=-98' in uapi(t.left.ifname, 'set=1\nlisten_port=53\n\n'), 'a port that is taken')
+            taken.close()
+        check(t.left.ping(), 'still from port 443')
+        t.left.process.kill()
+        wait_until(lambda: not os.path.exists(f'/proc/{helpers[0]}'), 'nobody is left')
+
+
+@test('without the capability a port below 1024 is refused with a word in the log')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab)
+        left = t.left
+        left.stop()
+        log = os.path.join(lab.folder, 'log')
+        left.process = lab.start(left.ns, ['setpriv', '--bounding-set', '-net_bind_service', OURS, '-f', left.ifname], env={'LOG_LEVEL': 'debug'}, log=log)
+        wait_until(lambda: is_listening(left.ifname), 'its socket answers')
+        left.configure(t.right, f'{WIRE[4][1]}:{PORT}')
+        left.up()
+        check('errno=-13' in uapi(left.ifname, 'set=1\nlisten_port=500\n\n'), 'not refused')
+        check('CAP_NET_BIND_SERVICE' in open(log).read(), 'nothing in the log')
+        check(left.ping(), 'with the port from before')
+        command(['sysctl', '-q', 'net.ipv4.ip_unprivileged_port_start=500'], ns=left.ns)
+        left.set('listen-port', '500')
+        check(left.ping(), 'with the low port')
 
 
 def sniffer(ns, dev):
