@@ -4,46 +4,9 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "dns/public.h"
 
-enum { DNS_PORT = 53 };
-
-/* Public resolvers that answer DNS over HTTPS at the addresses of their plain service. */
-/* clang-format off */
-static const struct {
-	const char *ip, *url;
-} known_https[] = {
-	{ "1.1.1.1",              "https://cloudflare-dns.com/dns-query" },
-	{ "1.0.0.1",              "https://cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1111", "https://cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1001", "https://cloudflare-dns.com/dns-query" },
-	{ "1.1.1.2",              "https://security.cloudflare-dns.com/dns-query" },
-	{ "1.0.0.2",              "https://security.cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1112", "https://security.cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1002", "https://security.cloudflare-dns.com/dns-query" },
-	{ "1.1.1.3",              "https://family.cloudflare-dns.com/dns-query" },
-	{ "1.0.0.3",              "https://family.cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1113", "https://family.cloudflare-dns.com/dns-query" },
-	{ "2606:4700:4700::1003", "https://family.cloudflare-dns.com/dns-query" },
-	{ "8.8.8.8",              "https://dns.google/dns-query" },
-	{ "8.8.4.4",              "https://dns.google/dns-query" },
-	{ "2001:4860:4860::8888", "https://dns.google/dns-query" },
-	{ "2001:4860:4860::8844", "https://dns.google/dns-query" },
-	{ "9.9.9.9",              "https://dns.quad9.net/dns-query" },
-	{ "149.112.112.112",      "https://dns.quad9.net/dns-query" },
-	{ "2620:fe::fe",          "https://dns.quad9.net/dns-query" },
-	{ "2620:fe::9",           "https://dns.quad9.net/dns-query" },
-	{ "9.9.9.10",             "https://dns10.quad9.net/dns-query" },
-	{ "149.112.112.10",       "https://dns10.quad9.net/dns-query" },
-	{ "2620:fe::10",          "https://dns10.quad9.net/dns-query" },
-	{ "9.9.9.11",             "https://dns11.quad9.net/dns-query" },
-	{ "149.112.112.11",       "https://dns11.quad9.net/dns-query" },
-	{ "2620:fe::11",          "https://dns11.quad9.net/dns-query" },
-	{ "194.242.2.2",          "https://dns.mullvad.net/dns-query" },
-	{ "194.242.2.3",          "https://adblock.dns.mullvad.net/dns-query" },
-	{ "185.71.138.138",       "https://wikimedia-dns.org/dns-query" },
-	{ "2001:67c:930::1",      "https://wikimedia-dns.org/dns-query" },
-};
-/* clang-format on */
+enum { DNS_PORT = 53, HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 struct dns_config *dns_config_new(void)
 {
@@ -243,9 +206,19 @@ static int parse_url(struct span text, struct dns_upstream *ret)
 	memcpy(u.url, text.p, text.n);
 	/* An address in the URL needs no name to be looked up first. */
 	if (addr_parse(host, &u.addr) < 0 && ip_parse(host, &u.addr.ip) == 0)
-		u.addr.port = tls ? 443 : 80;
+		u.addr.port = tls ? HTTPS_PORT : HTTP_PORT;
 	*ret = u;
 	return 0;
+}
+
+struct dns_upstream dns_upstream_of(const struct ip *ip)
+{
+	struct dns_upstream u = { .kind = DNS_UPSTREAM_PLAIN, .addr = { .ip = *ip } };
+
+	if (dns_public_profile(ip, u.url))
+		u.kind = DNS_UPSTREAM_HTTP;
+	u.addr.port = u.kind == DNS_UPSTREAM_HTTP ? HTTPS_PORT : DNS_PORT;
+	return u;
 }
 
 int dns_upstream_parse(struct span text, struct dns_upstream *ret)
@@ -257,20 +230,9 @@ int dns_upstream_parse(struct span text, struct dns_upstream *ret)
 	if (span_starts(text, "tls://"))
 		return ERR_VERSION;
 	if (ip_parse(text, &u.addr.ip) == 0)
-		u.addr.port = DNS_PORT;
+		u = dns_upstream_of(&u.addr.ip);
 	else if (addr_parse(text, &u.addr) < 0 || u.addr.port == 0)
 		return ERR_MALFORMED;
 	*ret = u;
 	return 0;
-}
-
-const char *dns_known_https(const struct ip *ip)
-{
-	for (size_t i = 0; i < ARRAY_LEN(known_https); i++) {
-		struct ip known;
-
-		if (ip_parse(span_str(known_https[i].ip), &known) == 0 && ip_eq(&known, ip))
-			return known_https[i].url;
-	}
-	return NULL;
 }

@@ -110,8 +110,5 @@ const struct dns_name *dns_config_zone_of(const struct dns_config *c, const stru
  *   ERR_VERSION	"tls://", which nobody serves
  */
 NODISCARD int dns_upstream_parse(struct span text, struct dns_upstream *ret);
-/*
- * The DNS-over-HTTPS address of a public resolver known by this address, or
- * NULL. The certificate is for the URL's host; connect to the same address.
- */
-const char *dns_known_https(const struct ip *ip);
+/* Plain DNS on its port, or what else the resolver at this address is known to speak alone. */
+struct dns_upstream dns_upstream_of(const struct ip *ip);

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "dns/cache.h"
+#include "dns/public.h"
 
 enum {
 	TOTAL_US = 10000000,
@@ -331,7 +332,7 @@ static void add_targets(struct dns_forward *f, struct job *j, const struct dns_u
 		t->up = v[i];
 		if (f->env.upgrade_https && t->up.kind == DNS_UPSTREAM_PLAIN &&
 		    t->up.addr.port == 53)
-			t->https = dns_known_https(&t->up.addr.ip);
+			t->https = dns_public_https(&t->up.addr.ip);
 		t->start = mono_after(now, i ? SECOND_US + t->up.delay_us : t->up.delay_us);
 		t->plain = t->tcp = MONO_NEVER;
 	}

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "dns/public.h"
 #include "http/url.h"
 #include "platform/dgram.h"
 #include "platform/dial.h"
@@ -20,7 +21,8 @@ struct attempt {
 	uint32_t number;
 	enum dns_forward_act act;
 	struct addr to;
-	char host[RESOLVE_NAME_MAX + 1]; /* of an HTTPS upstream whose address is known */
+	char host[RESOLVE_NAME_MAX + 1]; /* of an HTTPS upstream whose addresses are known */
+	struct resolved at;
 	struct dgram *udp;
 	struct dial *dial;
 	struct stream *stream;
@@ -160,7 +162,7 @@ static void start_tcp(struct attempt *a)
 
 /* ---- HTTP ------------------------------------------------------------------------ */
 
-/* The resolver that speaks HTTPS is where its plain service is: no look-up is needed. */
+/* A public resolver's name is not looked up: it might be asked of that very resolver. */
 static bool known(void *owner, const char *host, struct resolved *ret)
 {
 	struct dnsd_up *u = owner;
@@ -168,7 +170,7 @@ static bool known(void *owner, const char *host, struct resolved *ret)
 
 	list_each(a, &u->attempts, link) {
 		if (a->host[0] && strcmp(a->host, host) == 0) {
-			*ret = (struct resolved){ .n = 1, .ip = { a->to.ip } };
+			*ret = a->at;
 			return true;
 		}
 	}
@@ -202,7 +204,11 @@ static void start_http(struct attempt *a, const char *url, struct span msg)
 
 	host = span_first(host, span_find(host, '/'));
 	host = span_first(host, span_find(host, ':'));
-	if (addr_is_set(&a->to) && host.n < sizeof(a->host))
+	if (addr_is_set(&a->to))
+		a->at = (struct resolved){ .n = 1, .ip = { a->to.ip } };
+	else
+		a->at.n = dns_public_addrs(span_str(url), a->at.ip);
+	if (a->at.n && host.n < sizeof(a->host))
 		memcpy(a->host, host.p, host.n);
 	a->fetch = http_fetch(&a->u->http, &cfg, on_fetched, a);
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "dns/public.h"
 #include "host/dns.h"
 #include "host/warden.h"
 #include "node/dnsd.h"
@@ -157,7 +158,7 @@ static size_t base_resolvers(const struct names_input *in,
 	size_t n = 0;
 
 	for (size_t i = 0; i < in->n_base && n < DNS_RESOLVERS_MAX; i++)
-		ret[n++] = (struct dns_upstream){ .addr = { .ip = in->base[i], .port = DNS_PORT } };
+		ret[n++] = dns_upstream_of(&in->base[i]);
 	return n;
 }
 
@@ -226,7 +227,8 @@ struct told {
 /* Plain DNS on its usual port: what a host's own resolver can ask by itself. */
 static bool is_plain(const struct dns_upstream *u)
 {
-	return u->kind == DNS_UPSTREAM_PLAIN && u->addr.port == DNS_PORT;
+	return u->kind == DNS_UPSTREAM_PLAIN && u->addr.port == DNS_PORT &&
+	       !dns_public_https_only(&u->addr.ip);
 }
 
 static struct ip *plain_servers(struct arena *a, const struct dns_route *r, bool *ret_all)
@@ -421,8 +423,7 @@ size_t names_host_resolver(const struct names *n, struct dns_upstream *ret)
 	host_dns_file(NULL, &file);
 	if (file.servers.n && !ip_eq(&file.servers.v[0], &names_service4) &&
 	    !ip_eq(&file.servers.v[0], &names_service6)) {
-		*ret = (struct dns_upstream){ .addr = { .ip = file.servers.v[0],
-			                                .port = DNS_PORT } };
+		*ret = dns_upstream_of(&file.servers.v[0]);
 		found = 1;
 	}
 	dns_resolv_done(&file);

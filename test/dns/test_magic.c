@@ -158,8 +158,9 @@ static void resolvers_are_read_as_the_map_gives_them(void)
 	CHECK_EQ(dns_upstream_parse(span_str("tls://1.1.1.1"), &u), ERR_VERSION);
 	CHECK_EQ(dns_upstream_parse(span_str("dns.example"), &u), ERR_MALFORMED);
 	CHECK_EQ(dns_upstream_parse(span_str("https:///x"), &u), ERR_MALFORMED);
-	CHECK(dns_known_https(&(struct ip){ { [10] = 0xff, [11] = 0xff, 9, 9, 9, 9 } }) != NULL);
-	CHECK(dns_known_https(&(struct ip){ { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } }) == NULL);
+	CHECK_OK(dns_upstream_parse(span_str("2a07:a8c0::c3:a884"), &u));
+	CHECK(u.kind == DNS_UPSTREAM_HTTP && u.addr.port == 443);
+	CHECK_STR(u.url, "https://dns.nextdns.io/c3a884");
 }
 
 static void the_question_comes_back_with_its_capitals_and_wishes(void)

@@ -19,6 +19,7 @@ DNS = {
         'loop.test': [{'Addr': '10.88.0.20:5353'}],
         'self.test': [{'Addr': '100.100.100.100'}],
         'doh.test': [{'Addr': '1.1.1.1'}],
+        'profile.test': [{'Addr': 'https://dns.controld.com/hyq3ipr2ct'}],
     },
 }
 
@@ -150,16 +151,19 @@ def loops(lab):
 
 @test('a known public resolver is asked over HTTPS, plain if that fails')
 def doh(lab):
-    lab.address(lab.hub, 'br0', '1.1.1.1/32')
+    for address in ('1.1.1.1/32', '76.76.10.22/32'):
+        lab.address(lab.hub, 'br0', address)
     files = (lab.path('doh.crt'), lab.path('doh.key'))
-    self_signed(*files, 'DNS:cloudflare-dns.com')
-    p = lab.stub('1.1.1.1', log='doh.log', env={'DOH': ','.join(files)})
+    self_signed(*files, 'DNS:cloudflare-dns.com,DNS:dns.controld.com')
+    p = lab.stub('1.1.1.1', '76.76.10.22', log='doh.log', env={'DOH': ','.join(files)})
     code, answers, text = ask(lab, 'plain.doh.test')
     check((code, answers) == ('NOERROR', ['192.0.2.1']), text)
     check({q[1] for q in lab.asked('doh.log')} == {'udp'}, 'a certificate that is not trusted: plain')
     trust(lab, 'ours', files[0])
     check(ask(lab, 'secret.doh.test')[1] == ['192.0.2.1'], 'an answer')
     check({q[1] for q in lab.asked('doh.log') if q[2] == 'secret.doh.test'} == {'doh'}, 'over HTTPS alone')
+    check(ask(lab, 'mine.profile.test')[1] == ['192.0.2.22'], 'a URL with a profile: where to connect is known, no name is looked up')
+    check(not any('controld' in q[2] for q in lab.asked() + lab.asked('doh.log')), 'its name was asked of nobody')
     lab.stop(p)
     lab.stub('1.1.1.1', log='doh.log')
     check(ask(lab, 'again.doh.test')[1] == ['192.0.2.1'], 'without HTTPS it is plain again')
