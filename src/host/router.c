@@ -8,39 +8,14 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/time.h"
-#include "host/journal.h"
+#include "host/router_priv.h"
 #include "platform/nft.h"
-#include "platform/rtnl.h"
 #include "platform/sysctl.h"
 
 #define SRC_VALID_MARK "net/ipv4/conf/all/src_valid_mark"
 
 /* Behind every other route. */
 #define GUARD_METRIC 4294967294u
-
-/* What we did, to compare the next plan with. */
-struct done {
-	char dev[ROUTER_NAME_MAX + 1];
-	int index; /* of the device; 0: nothing done yet */
-	uint32_t mtu;
-	VEC(struct prefix) addresses;
-	VEC(struct router_route) routes;
-	VEC(struct router_rule) rules;
-	VEC(struct router_counter) counters;
-	bool guard;
-	struct buf nft;
-};
-
-struct host_router {
-	struct rtnl *nl;
-	char *path;
-	struct journal journal;
-	struct done done;
-	struct buf said;
-	mono mend_last; /* the bucket of repairs: filled until then */
-	int mends_spent;
-};
 
 static void done_clear(struct done *d)
 {
@@ -58,7 +33,7 @@ static void keep_first(int *first, int r)
 		*first = r;
 }
 
-static struct rtnl_rule kernel_rule(const struct router_rule *r)
+struct rtnl_rule router_kernel_rule(const struct router_rule *r)
 {
 	return (struct rtnl_rule){
 		.ip6 = r->ip6,
@@ -72,7 +47,7 @@ static struct rtnl_rule kernel_rule(const struct router_rule *r)
 	};
 }
 
-static struct rtnl_route kernel_route(const struct router_route *r, int index)
+struct rtnl_route router_kernel_route(const struct router_route *r, int index)
 {
 	return (struct rtnl_route){
 		.dst = r->dst,
@@ -170,7 +145,7 @@ static int apply_routes(struct host_router *r, const struct router_plan *p)
 		struct rtnl_route route;
 
 		if (old && order <= 0 && !same) {
-			route = kernel_route(old, r->done.index);
+			route = router_kernel_route(old, r->done.index);
 			(void)!rtnl_route_del(r->nl, &route);
 			i++;
 			continue;
@@ -179,7 +154,7 @@ static int apply_routes(struct host_router *r, const struct router_plan *p)
 			break;
 		i += same;
 		k++;
-		route = kernel_route(want, r->done.index);
+		route = router_kernel_route(want, r->done.index);
 
 		int err = same ? 0 : rtnl_route_replace(r->nl, &route);
 
@@ -194,7 +169,7 @@ static int apply_routes(struct host_router *r, const struct router_plan *p)
 	return first;
 }
 
-static int put_guard(struct host_router *r, bool ip6, bool want)
+int router_put_guard(struct host_router *r, bool ip6, bool want)
 {
 	struct rtnl_route route = guard_route(ip6);
 	int err = want ? rtnl_route_add(r->nl, &route) : rtnl_route_del(r->nl, &route);
@@ -212,7 +187,7 @@ static int apply_guard(struct host_router *r, bool want)
 	if (want == r->done.guard)
 		return 0;
 	for (int ip6 = 0; ip6 <= 1; ip6++)
-		keep_first(&first, put_guard(r, ip6, want));
+		keep_first(&first, router_put_guard(r, ip6, want));
 	if (first == 0)
 		r->done.guard = want;
 	return first;
@@ -237,7 +212,7 @@ static int apply_rules(struct host_router *r, const struct router_plan *p)
 	int first = 0;
 
 	for (size_t i = r->done.rules.n; i-- > 0;) {
-		struct rtnl_rule rule = kernel_rule(&r->done.rules.v[i]);
+		struct rtnl_rule rule = router_kernel_rule(&r->done.rules.v[i]);
 
 		if (has_rule(p->rules.v, p->rules.n, &r->done.rules.v[i]))
 			continue;
@@ -245,7 +220,7 @@ static int apply_rules(struct host_router *r, const struct router_plan *p)
 		vec_remove(&r->done.rules, i);
 	}
 	vec_each(const struct router_rule *, want, &p->rules) {
-		struct rtnl_rule rule = kernel_rule(want);
+		struct rtnl_rule rule = router_kernel_rule(want);
 
 		if (has_rule(r->done.rules.v, r->done.rules.n, want))
 			continue;
@@ -379,99 +354,6 @@ const char *host_router_said(struct host_router *r)
 	return buf_text(&r->said);
 }
 
-struct rules_seen {
-	const struct done *done;
-	uint64_t mask; /* bit i: rules.v[i] is there */
-};
-
-static int see_rule(void *arg, const struct rtnl_rule *rule)
-{
-	struct rules_seen *s = arg;
-
-	for (size_t i = 0; i < s->done->rules.n && i < 64; i++) {
-		struct rtnl_rule ours = kernel_rule(&s->done->rules.v[i]);
-
-		if (rtnl_rule_eq(rule, &ours))
-			s->mask |= UINT64_C(1) << i;
-	}
-	return 0;
-}
-
-/* One of a bucket of repairs, which fills slowly. */
-static bool may_mend(struct host_router *r)
-{
-	mono now = mono_now();
-	int64_t back = mono_since(r->mend_last, now) / HOST_ROUTER_MEND_US;
-
-	if (back > 0) {
-		r->mends_spent = back >= r->mends_spent ? 0 : r->mends_spent - (int)back;
-		r->mend_last = now;
-	}
-	if (r->mends_spent >= HOST_ROUTER_MENDS)
-		return false;
-	r->mends_spent++;
-	return true;
-}
-
-/* Bit i: rules.v[i] is not there. There are eight. */
-static int find_missing(struct host_router *r, uint64_t *ret)
-{
-	struct rules_seen s = { .done = &r->done };
-	int err = rtnl_rule_each(r->nl, see_rule, &s);
-	size_t n = r->done.rules.n;
-
-	*ret = n ? ~s.mask & (UINT64_MAX >> (64 - n)) : 0;
-	return err;
-}
-
-static int mend_rules(struct host_router *r, uint64_t missing)
-{
-	int mended = 0;
-
-	for (size_t i = 0; i < r->done.rules.n && i < 64; i++) {
-		struct rtnl_rule rule = kernel_rule(&r->done.rules.v[i]);
-
-		if (!(missing >> i & 1))
-			continue;
-
-		int err = rtnl_rule_add(r->nl, &rule);
-
-		if (err < 0 && err != -EEXIST)
-			return err;
-		mended++;
-	}
-	return mended;
-}
-
-static int mend_nft(struct host_router *r)
-{
-	AUTO_DONE(buf) struct buf text = { 0 };
-
-	buf_add_span(&text, buf_span(&r->done.nft));
-	router_counters_diff(&text, NULL, 0, r->done.counters.v, r->done.counters.n);
-	buf_clear(&r->said);
-	return nft_apply(buf_span(&text), &r->said);
-}
-
-int host_router_mend(struct host_router *r)
-{
-	bool nft = r->done.nft.n && !nft_has(ROUTER_NFT_TABLE);
-	uint64_t missing;
-	int err = find_missing(r, &missing);
-
-	if (err < 0)
-		return err;
-	if (!nft && !missing)
-		return 0;
-	if (!may_mend(r))
-		return ERR_LIMIT;
-
-	int mended = mend_rules(r, missing);
-
-	err = nft ? mend_nft(r) : 0;
-	return mended < 0 ? mended : err < 0 ? err : mended + nft;
-}
-
 /* Undoing. Works from the journal alone, as after a crash there is nothing else. */
 struct route_list {
 	VEC(struct rtnl_route) v;
@@ -512,7 +394,7 @@ static int remove_rules(struct rtnl *nl)
 
 	router_plan(&both, &p);
 	vec_each(const struct router_rule *, want, &p.rules) {
-		struct rtnl_rule rule = kernel_rule(want);
+		struct rtnl_rule rule = router_kernel_rule(want);
 		int err = rtnl_rule_del(nl, &rule);
 
 		keep_first(&first, err == -ENOENT || err == -EAFNOSUPPORT ? 0 : err);

@@ -50,11 +50,12 @@ void host_router_free(struct host_router *r);
 NODISCARD int host_router_apply(struct host_router *r, const struct router_plan *plan);
 
 /*
- * Others change the host too: puts back rules and the table if they have gone.
- * Call when platform/netmon reports rules or nftables. Returns how many things
- * were put back, or an error. Where somebody removes them again and again we do
- * not race: ten times at once, then once in five seconds.
- *   ERR_LIMIT		something is missing, and it is too early; call again later
+ * Others change the host too: puts back rules, routes, addresses and the table if
+ * they have gone; not what goes with a device that was set down, until it is up
+ * again. Call when platform/netmon reports rules, nftables or what is our own.
+ * Returns how many things were put back, or an error. Where somebody removes them again and again
+ * we do not race: ten times at once, then once in five seconds. ERR_LIMIT		something is
+ * missing, and it is too early; call again later
  */
 int host_router_mend(struct host_router *r);
 

@@ -47,7 +47,7 @@ static void mend(struct part *p)
 	int r = p->router ? host_router_mend(p->router) : 0;
 
 	if (r > 0)
-		log_warn("something removed our routing rules or firewall table; put back");
+		log_warn("something removed routes, rules or the firewall table of ours; put back");
 	else if (r == ERR_LIMIT)
 		ev_timer_after(p->ev, &p->mend, HOST_ROUTER_MEND_US);
 	else if (r < 0)
@@ -63,7 +63,7 @@ static void on_mend(struct ev_timer *t, mono now)
 
 static void on_netmon(void *arg, unsigned what)
 {
-	if (what & (NETMON_RULE | NETMON_NFT))
+	if (what & (NETMON_RULE | NETMON_NFT | NETMON_OWN))
 		mend(arg);
 }
 

@@ -47,27 +47,39 @@ static void see_link(struct netmon *m, const struct nlmsghdr *msg)
 
 	if (rtnl_link_parse(msg, &l) < 0)
 		return;
-	if (strcmp(l.name, m->own_dev) == 0)
-		m->own_index = msg->nlmsg_type == RTM_NEWLINK ? l.index : 0;
-	else
+	if (strcmp(l.name, m->own_dev) != 0) {
 		note(m, NETMON_LINK);
+		return;
+	}
+	m->own_index = msg->nlmsg_type == RTM_NEWLINK ? l.index : 0;
+	if (msg->nlmsg_type == RTM_NEWLINK)
+		note(m, NETMON_OWN);
 }
 
 static void see_addr(struct netmon *m, const struct nlmsghdr *msg)
 {
 	struct rtnl_addr a;
 
-	if (rtnl_addr_parse(msg, &a) == 0 && a.index != m->own_index)
+	if (rtnl_addr_parse(msg, &a) < 0)
+		return;
+	if (a.index != m->own_index)
 		note(m, NETMON_ADDR);
+	else if (msg->nlmsg_type == RTM_DELADDR)
+		note(m, NETMON_OWN);
 }
 
 static void see_route(struct netmon *m, const struct nlmsghdr *msg)
 {
 	struct rtnl_route r;
 
-	if (rtnl_route_parse(msg, &r) == 0 && r.table == RTNL_TABLE_MAIN &&
-	    r.table != m->own_table && r.index != m->own_index)
+	if (rtnl_route_parse(msg, &r) < 0)
+		return;
+	if (r.table == m->own_table) {
+		if (msg->nlmsg_type == RTM_DELROUTE)
+			note(m, NETMON_OWN);
+	} else if (r.table == RTNL_TABLE_MAIN && r.index != m->own_index) {
 		note(m, NETMON_ROUTE);
+	}
 }
 
 static void see_route_message(struct netmon *m, const struct nlmsghdr *msg)

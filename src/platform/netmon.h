@@ -4,8 +4,8 @@
  * the removal of rules and nftables tables. Changes come in bursts, so they are
  * gathered for a moment and told once.
  *
- * Our own device and our own routing table are passed over, else every step of
- * ours would be news.
+ * What is added to our own device and our own routing table is passed over, else
+ * every step of ours would be news; what goes there is told, also if it was us.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +19,9 @@ enum netmon_what {
 	NETMON_ROUTE = 1 << 2, /* in the main table */
 	NETMON_RULE = 1 << 3,  /* one was removed */
 	NETMON_NFT = 1 << 4,   /* a table was removed */
-	NETMON_ALL = (1 << 5) - 1,
+	NETMON_OWN = 1 << 5,   /* an address of our device or a route of our table was removed, or
+	                          the device was set up or down */
+	NETMON_ALL = (1 << 6) - 1,
 };
 
 enum { NETMON_GATHER_US = 250 * 1000 };

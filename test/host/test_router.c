@@ -367,6 +367,63 @@ static void what_others_remove_is_told_and_mended(void)
 	host_router_free(r);
 }
 
+/* In an order of its own: the kernel's is that of creation. */
+static char *own_state(void)
+{
+	return shell("ip -4 route show table 52 | sort; ip -6 route show table 52 | sort; ip rule; "
+	             "ip -o addr show dev " DEV " scope global | awk '{ print $4 }' | sort");
+}
+
+static void mended(struct ev *ev, struct host_router *r, const char *line)
+{
+	AUTO_FREE char *before = own_state();
+
+	seen = 0;
+	free(shell(line));
+	turn_until(ev, NETMON_OWN);
+	CHECK(seen & NETMON_OWN);
+	CHECK(host_router_mend(r) > 0);
+	CHECK_EQ(host_router_mend(r), 0);
+
+	AUTO_FREE char *after = own_state();
+
+	CHECK_STR(after, before);
+}
+
+static void routes_and_addresses_that_others_flush_come_back(void)
+{
+	struct ev *ev = ev_new();
+	struct netmon *m = NULL;
+	struct netmon_cfg cfg = { .own_dev = DEV, .own_table = ROUTER_TABLE, .changed = on_change };
+	struct host_router *r = NULL;
+	struct world w;
+
+	make(&w);
+	w.cfg.use_exit = true;
+	CHECK_OK(host_router_new(journal, &r));
+	CHECK_OK(netmon_new(ev, &cfg, &m));
+	CHECK_OK(apply(r, &w.cfg));
+	mended(ev, r, "ip route flush table 52");
+	mended(ev, r, "ip -6 route flush table 52");
+	mended(ev, r,
+	       "ip route del 100.64.0.2 table 52; ip route add unreachable 100.64.0.2 table 52");
+	mended(ev, r, "ip addr del 100.64.0.1/32 dev " DEV);
+	mended(ev, r, "ip addr flush dev " DEV " scope global");
+	/* Set down it stays so, and what is missing then is not our business. */
+	seen = 0;
+	free(shell("ip link set " DEV " down"));
+	turn_until(ev, NETMON_OWN);
+	CHECK_EQ(host_router_mend(r), 0);
+	check_lacks("ip link show dev " DEV, ",UP");
+	free(shell("ip link set " DEV " up"));
+	CHECK(host_router_mend(r) > 0);
+	check_has("ip route show table 52", "100.64.0.2 dev " DEV);
+	netmon_free(m);
+	ev_free(ev);
+	CHECK_OK(host_router_undo(r, false));
+	host_router_free(r);
+}
+
 static void the_facts_leave_our_own_device_out(void)
 {
 	struct host_facts f = { 0 }, again = { 0 };
@@ -439,6 +496,7 @@ int main(void)
 	RUN(an_exit_nodes_guard_outlives_a_crash_and_the_next_start);
 	RUN(rules_of_others_stay);
 	RUN(what_others_remove_is_told_and_mended);
+	RUN(routes_and_addresses_that_others_flush_come_back);
 	RUN(the_facts_leave_our_own_device_out);
 	RUN(missing_forwarding_is_told_with_its_cure);
 	free(journal);

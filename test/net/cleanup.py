@@ -119,7 +119,7 @@ def resolver(lab):
     reach(lab)
 
 
-@test('firewall and rules of others stay; ours come back after a flush of everything, and after a rule is deleted')
+@test('firewall and rules of others stay; ours come back after a flush of ruleset, rules, routes and addresses')
 def foreign(lab):
     rules = 'table inet corp {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 12345 drop\n\t}\n}\n'
     command(['nft', '-f', '-'], ns=lab.nodes['ours'], stdin=rules)
@@ -130,7 +130,9 @@ def foreign(lab):
     for _ in range(3):
         shell(lab, 'ip rule del priority 5270; ip -6 rule del priority 5210')
         wait_until(lambda: '5270:' in shell(lab, 'ip rule') and '5210:' in shell(lab, 'ip -6 rule'), 'our rules are back', 20)
-    reach(lab)
+    for line in ('ip route flush table 52; ip -6 route flush table 52', 'ip addr flush dev tun0', 'ip link set tun0 down; ip link set tun0 up'):
+        shell(lab, line)
+        reach(lab)
     lab.stop(lab.daemons['ours'])
     check('tcp dport 12345 drop' in shell(lab, 'nft list ruleset') and '5265:' in shell(lab, 'ip rule'), 'theirs are there')
     shell(lab, 'nft delete table inet corp; ip rule del priority 5265')
