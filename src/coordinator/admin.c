@@ -11,7 +11,7 @@
 #include "coordinator/streams.h"
 #include "coordinator/tailnet_policy.h"
 
-enum { ADMIN_BODY_MAX = 4 << 20, AUDIT_PAGE = 100, AUDIT_PAGE_MAX = 10000 };
+enum { ADMIN_BODY_MAX = 4 << 20 };
 
 /* One operation being carried out. */
 struct op {
@@ -134,18 +134,11 @@ static int users_rename(struct op *o)
 
 static int users_role(struct op *o)
 {
-	AUTO_FREE char *role = span_dup(arg_text(o, "role"));
-	enum pol_role known;
 	uint64_t id = 0;
 	int r = one_user(o, &id);
 
-	if (r < 0)
-		return r;
-	if (*role && !pol_role_parse(span_str(role), &known))
-		return refuse(o, ERR_MALFORMED,
-		              "no such role: owner, admin, network-admin, "
-		              "it-admin, billing-admin, auditor, member");
-	r = state_user_set_role(o->st, id, role, o->now, o->actor);
+	if (r >= 0)
+		r = state_user_set_role(o->st, id, arg_text(o, "role"), o->now, o->actor, &o->why);
 	if (r >= 0)
 		admin_put_user(&o->w, state_user(o->st, id));
 	return r;
@@ -556,13 +549,11 @@ static void put_audit(void *arg, const struct audit_entry *e)
 static int audit_list(struct op *o)
 {
 	struct store *s = state_store(o->st);
-	int64_t limit = js_int(js_get(o->args, "limit"), AUDIT_PAGE);
+	int64_t limit = js_int(js_get(o->args, "limit"), 0);
 	int r;
 
-	if (limit < 1 || limit > AUDIT_PAGE_MAX)
-		limit = AUDIT_PAGE;
 	js_wr_open(&o->w, JS_ARRAY);
-	r = s->ops->list_audit(s, arg_id(o, "before"), (unsigned)limit, put_audit, o);
+	r = s->ops->list_audit(s, arg_id(o, "before"), audit_page(limit), put_audit, o);
 	js_wr_close(&o->w, JS_ARRAY);
 	return r;
 }

@@ -10,11 +10,15 @@
  */
 #include "base/json.h"
 #include "coordinator/coord.h"
+#include "coordinator/question.h"
 
 /* POST /admin/{op} */
 void admin_call(struct coord_call *c);
-/* POST /admin/nodes.ask {id, path, method, body}: what the node answers. admin_ask.c */
+/* admin_ask.c: POST /admin/nodes.ask {id, path, method, body} */
 void admin_ask(struct coord_call *c);
+/* Asks, and answers the request with {status, type, body}; refuses in the asker's words. */
+void admin_ask_node(struct coord *co, struct http_req *req, const struct question *q,
+                    void (*refuse)(struct http_req *req, int error, const char *why));
 
 /* admin_json.c: records in 0.29's shape. */
 void admin_put_user(struct js_wr *w, const struct user *u);

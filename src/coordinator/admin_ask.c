@@ -1,4 +1,4 @@
-/* POST /admin/nodes.ask: an administrator asks a node something (c2n.h). */
+/* An administrator asks a node something (c2n.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,44 +7,43 @@
 #include "coordinator/admin.h"
 #include "coordinator/c2n.h"
 
-enum { ASK_BODY_MAX = 64 << 10, ASK_TIMEOUT_US = 4500 * 1000, PATH_MAX_LEN = 512 };
+enum { ASK_TIMEOUT_US = 4500 * 1000 };
+
+typedef void refuse_fn(struct http_req *req, int error, const char *why);
 
 struct asking {
 	struct http_req *req;
 	struct c2n_call *call;
+	refuse_fn *refuse;
 };
 
-static void refuse(struct http_req *req, unsigned status, const char *why)
+bool question_valid(const struct question *q)
 {
-	AUTO_DONE(buf) struct buf out = { 0 };
-	struct js_wr w = js_wr_of(&out);
-
-	js_wr_open(&w, JS_OBJECT);
-	js_wr_kv_str(&w, "error", why);
-	js_wr_close(&w, JS_OBJECT);
-	coord_answer_json(req, status, buf_span(&out));
+	for (size_t i = 0; i < q->path.n; i++)
+		if (q->path.p[i] <= ' ' || q->path.p[i] >= 0x7f)
+			return false;
+	return q->path.n && q->path.n <= QUESTION_PATH_MAX && q->path.p[0] == '/' &&
+	       q->body.n <= QUESTION_BODY_MAX && (!q->method.n || http_is_token(q->method));
 }
 
-static void give_up(struct http_req *req, int error)
+static const char *reason(int error)
 {
 	if (error == ERR_UNKNOWN)
-		refuse(req, 409, "the node is not connected");
-	else if (error == ERR_TIMEOUT)
-		refuse(req, 409, "the node did not answer in time");
-	else
-		refuse(req, 409, err_text(error));
+		return "the node is not connected";
+	if (error == ERR_TIMEOUT)
+		return "the node did not answer in time";
+	return err_text(error);
 }
 
 static void on_answer(void *owner, const struct c2n_answer *a)
 {
-	struct asking *k = owner;
-	struct http_req *req = k->req;
+	struct asking k = *(struct asking *)owner;
 	AUTO_DONE(buf) struct buf out = { 0 };
 	struct js_wr w = js_wr_of(&out);
 
-	free(k);
+	free(owner);
 	if (a->error < 0) {
-		give_up(req, a->error);
+		k.refuse(k.req, ERR_BADSTATE, reason(a->error));
 		return;
 	}
 	js_wr_open(&w, JS_OBJECT);
@@ -52,7 +51,7 @@ static void on_answer(void *owner, const struct c2n_answer *a)
 	js_wr_kv_span(&w, "type", a->type);
 	js_wr_kv_span(&w, "body", a->body);
 	js_wr_close(&w, JS_OBJECT);
-	coord_answer_json(req, 200, buf_span(&out));
+	coord_answer_json(k.req, 200, buf_span(&out));
 }
 
 static void on_gone(struct http_req *req, void *arg)
@@ -64,52 +63,60 @@ static void on_gone(struct http_req *req, void *arg)
 	free(k);
 }
 
-/* Goes into a request line. */
-static bool is_path(struct span s)
+void admin_ask_node(struct coord *co, struct http_req *req, const struct question *q,
+                    refuse_fn *refuse)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] >= 0x7f)
-			return false;
-	return s.n && s.n <= PATH_MAX_LEN && s.p[0] == '/';
-}
-
-static void ask(struct coord *co, struct http_req *req, const struct js *q)
-{
-	struct span path = js_text(js_get(q, "path")), body = js_text(js_get(q, "body"));
-	struct span method = js_text(js_get(q, "method"));
-	uint64_t id = (uint64_t)js_int(js_get(q, "id"), 0);
-	struct asking *k;
-	struct http_later later = { .gone = on_gone };
+	const char *method = q->method.n ? arena_str(&req->arena, q->method)
+	                     : q->body.n ? "POST"
+	                                 : "GET";
+	struct asking *k = mem_new(struct asking);
+	struct http_later later = { .gone = on_gone, .arg = k };
 	struct c2n_call *call;
 
-	if (!state_node(co->st, id) || !is_path(path) || (method.n && !http_is_token(method))) {
-		refuse(req, 400, "a node's id and a path such as /debug/health are needed");
-		return;
-	}
-	k = mem_new(struct asking);
 	k->req = req;
-	later.arg = k;
+	k->refuse = refuse;
 	http_answer_later(req, &later);
-	call = c2n_ask(co->c2n, id,
-	               method.n ? arena_str(&req->arena, method)
-	               : body.n ? "POST"
-	                        : "GET",
-	               arena_str(&req->arena, path), body, ASK_TIMEOUT_US, on_answer, k);
+	call = c2n_ask(co->c2n, q->node, method, arena_str(&req->arena, q->path), q->body,
+	               ASK_TIMEOUT_US, on_answer, k);
 	if (call)
 		k->call = call;
 }
 
+/* ---- on the Unix socket ---- */
+
+static void refuse(struct http_req *req, int error, const char *why)
+{
+	AUTO_DONE(buf) struct buf out = { 0 };
+	struct js_wr w = js_wr_of(&out);
+
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "error", why);
+	js_wr_close(&w, JS_OBJECT);
+	coord_answer_json(req, error == ERR_MALFORMED ? 400 : 409, buf_span(&out));
+}
+
 static void on_body(struct http_req *req, void *arg, struct span body)
 {
-	struct js *q = NULL;
+	struct coord *co = arg;
+	struct js *args = NULL;
 
-	if (js_parse(&req->arena, body, false, &q, NULL) < 0)
-		refuse(req, 400, "malformed request");
+	if (js_parse(&req->arena, body, false, &args, NULL) < 0) {
+		refuse(req, ERR_MALFORMED, "malformed request");
+		return;
+	}
+	struct question q = { .node = (uint64_t)js_int(js_get(args, "id"), 0),
+		              .method = js_text(js_get(args, "method")),
+		              .path = js_text(js_get(args, "path")),
+		              .body = js_text(js_get(args, "body")) };
+
+	if (!state_node(co->st, q.node) || !question_valid(&q))
+		refuse(req, ERR_MALFORMED,
+		       "a node's id and a path such as /debug/health are needed");
 	else
-		ask(arg, req, q);
+		admin_ask_node(co, req, &q, refuse);
 }
 
 void admin_ask(struct coord_call *c)
 {
-	http_read_body(c->req, ASK_BODY_MAX, on_body, c->co);
+	http_read_body(c->req, QUESTION_BODY_MAX + (8 << 10), on_body, c->co);
 }

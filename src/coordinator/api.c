@@ -209,6 +209,10 @@ static void run(struct api_op *o, const struct api_row *row, struct api_answer *
 		fail(o->req, ret, r, o->why.message);
 		return;
 	}
+	if (o->later) {
+		ret->question = o->question;
+		return;
+	}
 	if (!o->type)
 		js_wr_close(&o->w, JS_OBJECT);
 	ret->status = 200;
@@ -255,6 +259,26 @@ struct serving {
 	wall now;
 };
 
+static void send(struct http_req *req, const struct api_answer *a)
+{
+	if (a->status == 405 && a->allow)
+		http_put_field(req, "Allow", a->allow);
+	if (a->status == 401)
+		http_put_field(req, "WWW-Authenticate", "Bearer");
+	http_answer(req, a->status, a->type, buf_span(&a->body));
+}
+
+/* The node that was asked does not answer. */
+static void refuse_later(struct http_req *req, int error, const char *why)
+{
+	struct api_request r = { .accept = http_find(req->head, "Accept") };
+	struct api_answer a = { 0 };
+
+	fail(&r, &a, error, why);
+	send(req, &a);
+	api_answer_done(&a);
+}
+
 static void on_body(struct http_req *req, void *arg, struct span body)
 {
 	const struct serving *s = arg;
@@ -270,11 +294,10 @@ static void on_body(struct http_req *req, void *arg, struct span body)
 		                 .now = s->now };
 
 	api_call(s->env, &r, &a);
-	if (a.status == 405 && a.allow)
-		http_put_field(req, "Allow", a.allow);
-	if (a.status == 401)
-		http_put_field(req, "WWW-Authenticate", "Bearer");
-	http_answer(req, a.status, a.type, buf_span(&a.body));
+	if (!a.status)
+		s->env->ask(s->env->arg, req, &a.question, refuse_later);
+	else
+		send(req, &a);
 	api_answer_done(&a);
 }
 

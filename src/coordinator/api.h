@@ -14,14 +14,18 @@
  * audit log under the key's prefix. Who shows too many wrong keys is not looked at
  * for a while: 429.
  *
- * A core: a request in, an answer out, no socket. api_http serves it.
+ * A core: a request in, an answer out, no socket. api_http serves it. One
+ * operation is answered by a node: it gives back what to ask.
  */
 #include "base/buf.h"
 #include "base/fault.h"
+#include "coordinator/question.h"
 #include "coordinator/state.h"
 #include "coordinator/tailnet_policy.h"
 #include "coordinator/throttle.h"
 #include "http/route.h"
+
+struct http_req;
 
 enum { API_BODY_MAX = 33 << 20 }; /* a policy as a JSON string */
 
@@ -41,6 +45,9 @@ struct api_env {
 	/* logins_plant */
 	int (*plant_login)(void *arg, struct span auth_id, struct span name,
 	                   const struct js *routes, struct node **ret);
+	/* Asks a node, and answers the request; refuses with an error of FAILURES and why. */
+	void (*ask)(void *arg, struct http_req *req, const struct question *q,
+	            void (*refuse)(struct http_req *req, int error, const char *why));
 	struct throttle *guesses; /* of keys, by source; NULL: not counted */
 	void *arg;
 };
@@ -55,7 +62,8 @@ struct api_request {
 
 /* Zeroed; done with api_answer_done. */
 struct api_answer {
-	unsigned status;
+	unsigned status; /* 0: a node answers `question`, which views the request */
+	struct question question;
 	const char *type;
 	struct buf body;
 	const char *allow; /* 405: the methods there are; the arena's */
@@ -66,7 +74,6 @@ void api_call(const struct api_env *env, const struct api_request *req, struct a
 void api_answer_done(struct api_answer *a);
 
 /* Reads the body, calls, answers. env must live as long as the request. */
-struct http_req;
 void api_http(const struct api_env *env, struct http_req *req, bool local, wall now);
 
 enum api_access {
@@ -80,13 +87,16 @@ struct api_row {
 	struct route route;
 	enum api_access access;
 	int (*run)(struct api_op *o);
+	const char *name; /* in the description: "createUser" */
 	const char *summary;
-	const char *takes;   /* fields of the request, "name displayName", for the description */
-	const char *answers; /* the member of the answer, or "" */
+	const char *takes;   /* fields of the request, in the words of api_describe.c */
+	const char *answers; /* and of the answer; NULL: it is no object, and not described */
 };
 
 extern const struct api_row api_rows[];
 extern const size_t api_rows_n;
 
-/* The description of all rows, OpenAPI 3.0 as JSON. */
+/* The description of all rows, as JSON: OpenAPI 3.0, as the coming contract has it. */
 void api_describe(struct buf *out);
+/* OpenAPI 2.0, as 0.29 has it. */
+void api_describe_029(struct buf *out);

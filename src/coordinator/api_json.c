@@ -1,4 +1,5 @@
 #include "coordinator/api_json.h"
+#include "coordinator/attributes.h"
 #include "coordinator/secret.h"
 
 #include <inttypes.h>
@@ -50,12 +51,16 @@ void api_put_user(struct js_wr *w, const struct user *u)
 	js_wr_open(w, JS_OBJECT);
 	kv_id(w, "id", u->id);
 	js_wr_kv_str(w, "name", user_login(u, login));
-	api_kv_time(w, "createdAt", u->created);
+	if (u->created.us)
+		api_kv_time(w, "createdAt", u->created);
+	else /* who was never made; the contract has no null here */
+		js_wr_kv_str(w, "createdAt", "0001-01-01T00:00:00Z");
 	js_wr_kv_str(w, "displayName", u->display_name);
 	js_wr_kv_str(w, "email", u->email);
 	js_wr_kv_str(w, "providerId", u->provider_id);
 	js_wr_kv_str(w, "provider", u->provider);
 	js_wr_kv_str(w, "profilePicUrl", u->picture_url);
+	js_wr_kv_str(w, "role", u->role);
 	js_wr_close(w, JS_OBJECT);
 }
 
@@ -113,6 +118,19 @@ static const char *method_text(enum register_method m)
 	return "REGISTER_METHOD_UNSPECIFIED";
 }
 
+static void kv_attributes(struct js_wr *w, const struct node *n)
+{
+	AUTO_DONE(arena) struct arena arena = { 0 };
+	struct attr attrs[ATTRS_MAX];
+	size_t count = attrs_read(&arena, n->attrs, attrs);
+
+	js_wr_key(w, "attributes");
+	js_wr_open(w, JS_OBJECT);
+	for (size_t i = 0; i < count; i++)
+		js_wr_kv_str(w, attrs[i].name, attrs[i].value);
+	js_wr_close(w, JS_OBJECT);
+}
+
 void api_put_node(struct js_wr *w, const struct state *st, const struct node *n)
 {
 	const struct auth_key *k = n->auth_key_id ? state_auth_key(st, n->auth_key_id) : NULL;
@@ -141,6 +159,8 @@ void api_put_node(struct js_wr *w, const struct state *st, const struct node *n)
 	kv_prefixes(w, "subnetRoutes", &served);
 	prefixes_done(&served);
 	kv_texts(w, "tags", &n->tags);
+	js_wr_kv_bool(w, "authorized", n->authorized);
+	kv_attributes(w, n);
 	js_wr_close(w, JS_OBJECT);
 }
 
@@ -177,5 +197,27 @@ void api_put_api_key(struct js_wr *w, const struct api_key *k)
 	api_kv_time(w, "expiration", k->expiry);
 	api_kv_time(w, "createdAt", k->created);
 	api_kv_time(w, "lastSeen", k->last_seen);
+	js_wr_close(w, JS_OBJECT);
+}
+
+static void kv_json(struct js_wr *w, const char *name, const char *json)
+{
+	js_wr_key(w, name);
+	if (json)
+		js_wr_raw(w, span_str(json));
+	else
+		js_wr_null(w);
+}
+
+void api_put_audit(struct js_wr *w, const struct audit_entry *e)
+{
+	js_wr_open(w, JS_OBJECT);
+	kv_id(w, "id", e->id);
+	api_kv_time(w, "at", e->at);
+	js_wr_kv_str(w, "actor", e->actor);
+	js_wr_kv_str(w, "action", e->action);
+	js_wr_kv_str(w, "target", e->target);
+	kv_json(w, "before", e->before);
+	kv_json(w, "after", e->after);
 	js_wr_close(w, JS_OBJECT);
 }

@@ -9,5 +9,6 @@ void api_put_node(struct js_wr *w, const struct state *st, const struct node *n)
 void api_put_auth_key(struct js_wr *w, const struct state *st, const struct auth_key *k,
                       const char *key);
 void api_put_api_key(struct js_wr *w, const struct api_key *k);
+void api_put_audit(struct js_wr *w, const struct audit_entry *e);
 /* null for 0. */
 void api_kv_time(struct js_wr *w, const char *name, wall t);

@@ -18,6 +18,8 @@ struct api_op {
 	struct js_wr w;   /* the answer: an object is open */
 	const char *type; /* NULL: JSON */
 	struct buf *raw;  /* for answers that are no object */
+	struct question question;
+	bool later; /* a node is asked it */
 };
 
 /* An argument: from the path, the body (either spelling), the query, in this order. */

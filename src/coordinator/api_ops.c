@@ -62,6 +62,17 @@ static int user_rename(struct api_op *o)
 	return r < 0 ? r : answer_user(o, id);
 }
 
+static int user_role(struct api_op *o)
+{
+	uint64_t id;
+	int r = api_arg_id(o, "id", &id);
+
+	if (r == 0)
+		r = state_user_set_role(o->st, id, api_arg(o, "role"), o->req->now, o->actor,
+		                        &o->why);
+	return r < 0 ? r : answer_user(o, id);
+}
+
 static int user_delete(struct api_op *o)
 {
 	uint64_t id;
@@ -281,6 +292,53 @@ static int node_rename(struct api_op *o)
 	return r < 0 ? r : answer_node(o, id);
 }
 
+static int node_approve(struct api_op *o)
+{
+	uint64_t id;
+	int r = arg_node(o, &id);
+
+	if (r == 0)
+		r = state_node_authorize(o->st, id, o->req->now, o->actor);
+	return r < 0 ? r : answer_node(o, id);
+}
+
+/* Without a value the attribute is taken away. */
+static int node_attribute(struct api_op *o)
+{
+	const struct js *value = js_get(o->body, "value");
+	struct js one = { .kind = JS_NULL, .key = api_arg(o, "name") };
+	struct js update = { .kind = JS_OBJECT, .n = 1, .first = &one };
+	wall expiry;
+	uint64_t id;
+	int r = arg_node(o, &id);
+
+	if (value) {
+		one.kind = value->kind;
+		one.truth = value->truth;
+		one.text = value->text;
+	}
+	if (r == 0)
+		r = api_arg_time(o, "expiry", &expiry);
+	if (r == 0)
+		r = state_node_set_attrs(o->st, id, &update, expiry, o->req->now, o->actor,
+		                         &o->why);
+	return r < 0 ? r : answer_node(o, id);
+}
+
+/* What the node says comes later: api_http asks. */
+static int node_ask(struct api_op *o)
+{
+	int r = arg_node(o, &o->question.node);
+
+	o->question.path = api_arg(o, "path");
+	o->question.method = api_arg(o, "method");
+	o->question.body = api_arg(o, "body");
+	if (r == 0 && !question_valid(&o->question))
+		r = api_refuse(o, ERR_MALFORMED, "a path such as /debug/health is needed");
+	o->later = r == 0;
+	return r;
+}
+
 static int join_login(struct api_op *o, struct span auth_id)
 {
 	const struct user *u = arg_user(o, "user");
@@ -473,10 +531,42 @@ static int health(struct api_op *o)
 	return 0;
 }
 
+static void put_audit(void *arg, const struct audit_entry *e)
+{
+	struct api_op *o = arg;
+
+	api_put_audit(&o->w, e);
+}
+
+static int audit(struct api_op *o)
+{
+	struct store *s = state_store(o->st);
+	uint64_t before, limit;
+	int r = api_arg_id(o, "before", &before);
+
+	if (r == 0)
+		r = api_arg_id(o, "limit", &limit);
+	if (r < 0)
+		return r;
+	js_wr_key(&o->w, "entries");
+	js_wr_open(&o->w, JS_ARRAY);
+	r = s->ops->list_audit(s, before, audit_page((int64_t)limit), put_audit, o);
+	js_wr_close(&o->w, JS_ARRAY);
+	return r;
+}
+
 static int describe(struct api_op *o)
 {
 	buf_clear(o->raw);
 	api_describe(o->raw);
+	o->type = "application/json";
+	return 0;
+}
+
+static int describe_029(struct api_op *o)
+{
+	buf_clear(o->raw);
+	api_describe_029(o->raw);
 	o->type = "application/json";
 	return 0;
 }
@@ -500,145 +590,50 @@ static int browse(struct api_op *o)
 
 /* clang-format off */
 const struct api_row api_rows[] = {
-	{ { "POST",   "/api/v1/user" }, API_KEY, user_create, "Make a user", "name displayName email pictureUrl", "user" },
-	{ { "GET",    "/api/v1/user" }, API_KEY, user_list, "List users", "id name email", "users" },
-	{ { "POST",   "/api/v1/user/{oldId}/rename/{newName}" }, API_KEY, user_rename, "Rename a user", "", "user" },
-	{ { "DELETE", "/api/v1/user/{id}" }, API_KEY, user_delete, "Delete a user without nodes", "", "" },
+	{ { "POST",   "/api/v1/user" }, API_KEY, user_create, "createUser", "Make a user", "name displayName email pictureUrl", "user:User" },
+	{ { "GET",    "/api/v1/user" }, API_KEY, user_list, "listUsers", "List users", "?id:id ?name ?email", "users:User*" },
+	{ { "POST",   "/api/v1/user/{oldId}/rename/{newName}" }, API_KEY, user_rename, "renameUser", "Rename a user", "", "user:User" },
+	{ { "POST",   "/api/v1/user/{id}/role" }, API_KEY, user_role, "setUserRole", "Give a user a role that the policy knows", "role", "user:User" },
+	{ { "DELETE", "/api/v1/user/{id}" }, API_KEY, user_delete, "deleteUser", "Delete a user without nodes", "", "" },
 
-	{ { "POST",   "/api/v1/preauthkey" }, API_KEY, auth_key_create, "Make a pre-auth key", "user reusable ephemeral expiration aclTags", "preAuthKey" },
-	{ { "GET",    "/api/v1/preauthkey" }, API_KEY, auth_key_list, "List pre-auth keys", "", "preAuthKeys" },
-	{ { "POST",   "/api/v1/preauthkey/expire" }, API_KEY, auth_key_expire, "End a pre-auth key", "id", "" },
-	{ { "DELETE", "/api/v1/preauthkey" }, API_KEY, auth_key_delete, "Delete a pre-auth key", "id", "" },
+	{ { "POST",   "/api/v1/preauthkey" }, API_KEY, auth_key_create, "createPreAuthKey", "Make a pre-auth key", "user:id reusable:bool ephemeral:bool expiration:time aclTags:text*", "preAuthKey:PreAuthKey" },
+	{ { "GET",    "/api/v1/preauthkey" }, API_KEY, auth_key_list, "listPreAuthKeys", "List pre-auth keys", "", "preAuthKeys:PreAuthKey*" },
+	{ { "POST",   "/api/v1/preauthkey/expire" }, API_KEY, auth_key_expire, "expirePreAuthKey", "End a pre-auth key", "id:id", "" },
+	{ { "DELETE", "/api/v1/preauthkey" }, API_KEY, auth_key_delete, "deletePreAuthKey", "Delete a pre-auth key", "?id:id", "" },
 
-	{ { "POST",   "/api/v1/node/register" }, API_KEY, node_register, "Let a waiting device in", "user key", "node" },
-	{ { "POST",   "/api/v1/node/backfillips" }, API_KEY, node_backfill, "Give missing addresses", "confirmed", "changes" },
-	{ { "GET",    "/api/v1/node" }, API_KEY, node_list, "List nodes", "user", "nodes" },
-	{ { "GET",    "/api/v1/node/{nodeId}" }, API_KEY, node_get, "Show a node", "", "node" },
-	{ { "DELETE", "/api/v1/node/{nodeId}" }, API_KEY, node_delete, "Delete a node", "", "" },
-	{ { "POST",   "/api/v1/node/{nodeId}/tags" }, API_KEY, node_tags, "Replace a node's tags", "tags", "node" },
-	{ { "POST",   "/api/v1/node/{nodeId}/approve_routes" }, API_KEY, node_routes, "Replace a node's approved routes", "routes", "node" },
-	{ { "POST",   "/api/v1/node/{nodeId}/expire" }, API_KEY, node_expire, "Set when a node's key ends", "expiry disableExpiry", "node" },
-	{ { "POST",   "/api/v1/node/{nodeId}/rename/{newName}" }, API_KEY, node_rename, "Rename a node", "", "node" },
+	{ { "POST",   "/api/v1/node/register" }, API_KEY, node_register, "registerNode", "Let a waiting device in", "?user ?key", "node:Node" },
+	{ { "POST",   "/api/v1/node/backfillips" }, API_KEY, node_backfill, "backfillNodeIPs", "Give missing addresses", "?confirmed:bool", "changes:text*" },
+	{ { "GET",    "/api/v1/node" }, API_KEY, node_list, "listNodes", "List nodes", "?user", "nodes:Node*" },
+	{ { "GET",    "/api/v1/node/{nodeId}" }, API_KEY, node_get, "getNode", "Show a node", "", "node:Node" },
+	{ { "DELETE", "/api/v1/node/{nodeId}" }, API_KEY, node_delete, "deleteNode", "Delete a node", "", "" },
+	{ { "POST",   "/api/v1/node/{nodeId}/tags" }, API_KEY, node_tags, "setTags", "Replace a node's tags", "tags:text*", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/approve_routes" }, API_KEY, node_routes, "setApprovedRoutes", "Replace a node's approved routes", "routes:text*", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/expire" }, API_KEY, node_expire, "expireNode", "Set when a node's key ends", "~expiry:time ~disableExpiry:bool", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/rename/{newName}" }, API_KEY, node_rename, "renameNode", "Rename a node", "", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/approve" }, API_KEY, node_approve, "approveNode", "Approve a device", "", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/attribute" }, API_KEY, node_attribute, "setNodeAttribute", "Set an attribute that postures ask for, or end it", "name value:text? expiry:time", "node:Node" },
+	{ { "POST",   "/api/v1/node/{nodeId}/ask" }, API_KEY, node_ask, "askNode", "Ask a node, such as /debug/health", "path method body", "status:int type body" },
 
-	{ { "POST",   "/api/v1/debug/node" }, API_KEY, debug_node, "Make a login that waits, without a device", "user key name routes", "node" },
-	{ { "POST",   "/api/v1/auth/register" }, API_KEY, auth_register, "Let a waiting device in", "user authId", "node" },
-	{ { "POST",   "/api/v1/auth/approve" }, API_KEY, auth_approve, "Approve a waiting request", "authId", "" },
-	{ { "POST",   "/api/v1/auth/reject" }, API_KEY, auth_reject, "Reject a waiting request", "authId", "" },
+	{ { "POST",   "/api/v1/debug/node" }, API_KEY, debug_node, "debugCreateNode", "Make a login that waits, without a device", "user key name routes:text*", "node:Node" },
+	{ { "POST",   "/api/v1/auth/register" }, API_KEY, auth_register, "authRegister", "Let a waiting device in", "user authId", "node:Node" },
+	{ { "POST",   "/api/v1/auth/approve" }, API_KEY, auth_approve, "authApprove", "Approve a waiting request", "authId", "" },
+	{ { "POST",   "/api/v1/auth/reject" }, API_KEY, auth_reject, "authReject", "Reject a waiting request", "authId", "" },
 
-	{ { "POST",   "/api/v1/apikey" }, API_KEY, api_key_create, "Make an API key", "expiration", "apiKey" },
-	{ { "GET",    "/api/v1/apikey" }, API_KEY, api_key_list, "List API keys", "", "apiKeys" },
-	{ { "POST",   "/api/v1/apikey/expire" }, API_KEY, api_key_expire, "End an API key", "prefix id", "" },
-	{ { "DELETE", "/api/v1/apikey/{prefix}" }, API_KEY, api_key_delete, "Delete an API key", "", "" },
+	{ { "POST",   "/api/v1/apikey" }, API_KEY, api_key_create, "createApiKey", "Make an API key", "expiration:time", "apiKey" },
+	{ { "GET",    "/api/v1/apikey" }, API_KEY, api_key_list, "listApiKeys", "List API keys", "", "apiKeys:ApiKey*" },
+	{ { "POST",   "/api/v1/apikey/expire" }, API_KEY, api_key_expire, "expireApiKey", "End an API key", "prefix id:id", "" },
+	{ { "DELETE", "/api/v1/apikey/{prefix}" }, API_KEY, api_key_delete, "deleteApiKey", "Delete an API key", "?id:id", "" },
 
-	{ { "GET",    "/api/v1/policy" }, API_KEY, policy_get, "Show the policy", "", "policy" },
-	{ { "PUT",    "/api/v1/policy" }, API_KEY, policy_put, "Replace the policy", "policy", "policy" },
-	{ { "POST",   "/api/v1/policy/check" }, API_KEY, policy_check, "Check a policy", "policy", "" },
+	{ { "GET",    "/api/v1/policy" }, API_KEY, policy_get, "getPolicy", "Show the policy", "", "policy updatedAt:time?" },
+	{ { "PUT",    "/api/v1/policy" }, API_KEY, policy_put, "setPolicy", "Replace the policy", "policy", "policy updatedAt:time?" },
+	{ { "POST",   "/api/v1/policy/check" }, API_KEY, policy_check, "checkPolicy", "Check a policy", "policy", "" },
 
-	{ { "GET",    "/api/v1/health" }, API_KEY, health, "Is the database well?", "", "databaseConnectivity" },
-	{ { "GET",    "/api/v1/openapi.yaml" }, API_OPEN, describe, "This description", "", "" },
-	{ { "GET",    "/swagger/v1/openapiv2.json" }, API_OPEN, describe, "This description", "", "" },
-	{ { "GET",    "/api/v1/docs" }, API_OPEN, browse, "This description, to read", "", "" },
-	{ { "GET",    "/swagger" }, API_OPEN, browse, "This description, to read", "", "" },
+	{ { "GET",    "/api/v1/audit" }, API_KEY, audit, "listAudit", "List administrative changes, the newest first", "?before:id ?limit:int", "entries:AuditEntry*" },
+	{ { "GET",    "/api/v1/health" }, API_KEY, health, "health", "Is the database well?", "", "databaseConnectivity:bool" },
+	{ { "GET",    "/api/v1/openapi.yaml" }, API_OPEN, describe, "openapi", "This description, OpenAPI 3.0", "", NULL },
+	{ { "GET",    "/swagger/v1/openapiv2.json" }, API_OPEN, describe_029, "openapi2", "This description, OpenAPI 2.0", "", NULL },
+	{ { "GET",    "/api/v1/docs" }, API_OPEN, browse, "docs", "This description, to read", "", NULL },
+	{ { "GET",    "/swagger" }, API_OPEN, browse, "swagger", "This description, to read", "", NULL },
 };
 /* clang-format on */
 const size_t api_rows_n = ARRAY_LEN(api_rows);
-
-/* ---- the description: OpenAPI as JSON, which is YAML too ---- */
-
-static void put_parameter(struct js_wr *w, struct span name, const char *in)
-{
-	js_wr_open(w, JS_OBJECT);
-	js_wr_kv_span(w, "name", name);
-	js_wr_kv_str(w, "in", in);
-	js_wr_kv_bool(w, "required", strcmp(in, "path") == 0);
-	js_wr_key(w, "schema");
-	js_wr_raw(w, SPAN_LIT("{\"type\":\"string\"}"));
-	js_wr_close(w, JS_OBJECT);
-}
-
-static void put_parameters(struct js_wr *w, const struct api_row *row)
-{
-	struct span rest = span_str(row->route.pattern), part, takes = span_str(row->takes), name;
-
-	js_wr_key(w, "parameters");
-	js_wr_open(w, JS_ARRAY);
-	while (span_cut(&rest, '/', &part))
-		if (span_starts(part, "{"))
-			put_parameter(w, span(part.p + 1, part.n - 2), "path");
-	while (strcmp(row->route.method, "GET") == 0 && span_word(&takes, &name))
-		put_parameter(w, name, "query");
-	js_wr_close(w, JS_ARRAY);
-}
-
-static void put_body(struct js_wr *w, const struct api_row *row)
-{
-	struct span takes = span_str(row->takes), name;
-
-	if (strcmp(row->route.method, "GET") == 0 || !takes.n)
-		return;
-	js_wr_key(w, "requestBody");
-	js_wr_raw(w, SPAN_LIT("{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
-	                      "\"properties\":{"));
-	for (bool first = true; span_word(&takes, &name); first = false)
-		buf_fmt(w->out, "%s\"%.*s\":{}", first ? "" : ",", SPAN_FMT(name));
-	buf_add_str(w->out, "}}}}}");
-}
-
-static void put_operation(struct js_wr *w, const struct api_row *row)
-{
-	char method[8] = "";
-
-	for (size_t i = 0; i + 1 < sizeof(method) && row->route.method[i]; i++)
-		method[i] = (char)(row->route.method[i] | 0x20);
-	js_wr_key(w, method);
-	js_wr_open(w, JS_OBJECT);
-	js_wr_kv_str(w, "summary", row->summary);
-	put_parameters(w, row);
-	put_body(w, row);
-	if (row->access == API_OPEN) {
-		js_wr_key(w, "security");
-		js_wr_raw(w, SPAN_LIT("[]"));
-	}
-	js_wr_key(w, "responses");
-	js_wr_raw(w, SPAN_LIT("{\"200\":{\"description\":\"done\"},\"default\":{\"description\":"
-	                      "\"why not\"}}"));
-	js_wr_close(w, JS_OBJECT);
-}
-
-/* A path stands once, with all its methods. */
-static bool described(size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(api_rows[k].route.pattern, api_rows[i].route.pattern) == 0)
-			return true;
-	return false;
-}
-
-void api_describe(struct buf *out)
-{
-	struct js_wr w = js_wr_of(out);
-
-	js_wr_open(&w, JS_OBJECT);
-	js_wr_kv_str(&w, "openapi", "3.0.3");
-	js_wr_key(&w, "info");
-	js_wr_raw(&w, SPAN_LIT("{\"title\":\"fairlead-coordinator\",\"version\":\"v1\"}"));
-	js_wr_key(&w, "components");
-	js_wr_raw(&w, SPAN_LIT("{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":"
-	                       "\"bearer\"}}}"));
-	js_wr_key(&w, "security");
-	js_wr_raw(&w, SPAN_LIT("[{\"key\":[]}]"));
-	js_wr_key(&w, "paths");
-	js_wr_open(&w, JS_OBJECT);
-	for (size_t i = 0; i < api_rows_n; i++) {
-		if (described(i))
-			continue;
-		js_wr_key(&w, api_rows[i].route.pattern);
-		js_wr_open(&w, JS_OBJECT);
-		for (size_t k = i; k < api_rows_n; k++)
-			if (strcmp(api_rows[k].route.pattern, api_rows[i].route.pattern) == 0)
-				put_operation(&w, &api_rows[k]);
-		js_wr_close(&w, JS_OBJECT);
-	}
-	js_wr_close(&w, JS_OBJECT);
-	js_wr_close(&w, JS_OBJECT);
-}

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "coordinator/admin.h"
 #include "coordinator/api.h"
 #include "coordinator/logins.h"
 #include "coordinator/oidc/web.h"
@@ -164,6 +165,14 @@ static int api_reject(void *arg, struct span auth_id)
 	return front_reject(f->co, auth_id);
 }
 
+static void api_ask(void *arg, struct http_req *req, const struct question *q,
+                    void (*refuse)(struct http_req *req, int error, const char *why))
+{
+	struct front *f = arg;
+
+	admin_ask_node(f->co, req, q, refuse);
+}
+
 /* ---- putting it together ---- */
 
 static int read_secret(struct front *f)
@@ -251,6 +260,7 @@ int front_new(struct coord *co, struct front **ret)
 		                   .approve_login = api_approve,
 		                   .reject_login = api_reject,
 		                   .plant_login = api_plant,
+		                   .ask = api_ask,
 		                   .guesses = throttle_new(GUESSES, GUESS_US),
 		                   .arg = f };
 	if (*co->cfg->oidc_issuer)

@@ -207,3 +207,11 @@ struct audit_entry {
 	const char *target;         /* "node:17" */
 	const char *before, *after; /* JSON or NULL */
 };
+
+enum { AUDIT_PAGE = 100, AUDIT_PAGE_MAX = 10000 };
+
+/* How many entries to list when so many are asked for. */
+static inline unsigned audit_page(int64_t asked)
+{
+	return asked < 1 || asked > AUDIT_PAGE_MAX ? AUDIT_PAGE : (unsigned)asked;
+}

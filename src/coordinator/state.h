@@ -180,8 +180,8 @@ NODISCARD int state_user_login(struct state *st, const struct user_spec *spec, w
 NODISCARD int state_user_rename(struct state *st, uint64_t id, struct span name, wall now,
                                 const char *actor, struct fault *reterr);
 /* One of POL_ROLES, or "". */
-NODISCARD int state_user_set_role(struct state *st, uint64_t id, const char *role, wall now,
-                                  const char *actor);
+NODISCARD int state_user_set_role(struct state *st, uint64_t id, struct span role, wall now,
+                                  const char *actor, struct fault *reterr);
 /* ERR_BADSTATE while it owns nodes. Its pre-auth keys go with it. */
 NODISCARD int state_user_delete(struct state *st, uint64_t id, wall now, const char *actor,
                                 struct fault *reterr);

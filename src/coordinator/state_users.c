@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "coordinator/policy/engine.h"
 #include "coordinator/state_priv.h"
 
 static void set_text(char **slot, struct span text)
@@ -156,13 +157,17 @@ int state_user_rename(struct state *st, uint64_t id, struct span name, wall now,
 	return state_apply(st, &c);
 }
 
-int state_user_set_role(struct state *st, uint64_t id, const char *role, wall now,
-                        const char *actor)
+int state_user_set_role(struct state *st, uint64_t id, struct span role, wall now,
+                        const char *actor, struct fault *reterr)
 {
 	const struct user *old = state_user(st, id);
+	enum pol_role known;
 
 	if (!old)
-		return ERR_UNKNOWN;
+		return fault_set(reterr, ERR_UNKNOWN, 0, 0, "user not found");
+	if (role.n && !pol_role_parse(role, &known))
+		return fault_set(reterr, ERR_MALFORMED, 0, 0, "no such role: %.*s; roles are:%s",
+		                 SPAN_FMT(span_first(role, 40)), pol_role_names);
 
 	struct command c = { .user = user_clone(old),
 		             .actor = actor,
@@ -170,7 +175,7 @@ int state_user_set_role(struct state *st, uint64_t id, const char *role, wall no
 		             .before = audit_user(old),
 		             .now = now };
 
-	set_text(&c.user->role, span_str(role));
+	set_text(&c.user->role, role);
 	return state_apply(st, &c);
 }
 

@@ -16,6 +16,8 @@ struct world {
 	struct js *json; /* of the answer; NULL: none */
 	struct arena arena;
 	unsigned audits;
+	struct arena lasting;
+	struct js *description; /* every answer is held against it */
 };
 
 static int set_policy(void *arg, struct span text, const char *actor, struct fault *reterr)
@@ -91,14 +93,140 @@ static void setup(struct world *w)
 	                              "test", &secret, &k));
 	(void)snprintf(w->bearer, sizeof(w->bearer), "Bearer %s", secret.text);
 	secret_wipe(&secret);
+
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	api_describe(&text);
+	CHECK_OK(js_parse(&w->lasting, buf_span(&text), true, &w->description, NULL));
 }
 
 static void teardown(struct world *w)
 {
 	api_answer_done(&w->a);
 	arena_done(&w->arena);
+	arena_done(&w->lasting);
 	tailnet_close(&w->t);
 	tailnet_policy_free(w->policy);
+}
+
+/* ---- the answer is as the description says ---- */
+
+static const struct js *at(const struct js *v, const char *const *names)
+{
+	for (; *names; names++)
+		v = js_get(v, *names);
+	return v;
+}
+#define AT(v, ...) at((v), (const char *const[]){ __VA_ARGS__, NULL })
+
+static bool is_kind(const struct js *v, const char *type)
+{
+	static const struct {
+		const char *type;
+		enum js_kind kind;
+	} kinds[] = { { "string", JS_STRING },
+		      { "boolean", JS_BOOL },
+		      { "integer", JS_NUMBER },
+		      { "array", JS_ARRAY },
+		      { "object", JS_OBJECT } };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(kinds[i].type, type) == 0)
+			return v->kind == kinds[i].kind;
+	return false;
+}
+
+static bool fits_format(const struct js *v, struct span format)
+{
+	uint64_t id;
+	wall t;
+
+	if (span_is(format, "uint64"))
+		return span_u64(v->text, UINT64_MAX, &id) == 0;
+	return !span_is(format, "date-time") || wall_parse(v->text, &t) >= 0;
+}
+
+static bool fits(const struct world *w, const struct js *schema, const struct js *v);
+
+static bool fits_object(const struct world *w, const struct js *schema, const struct js *v)
+{
+	const struct js *more = js_get(schema, "additionalProperties");
+	char name[64];
+
+	for (const struct js *m = js_first(v); m; m = m->next) {
+		(void)snprintf(name, sizeof(name), "%.*s", SPAN_FMT(m->key));
+		const struct js *one = AT(schema, "properties", name);
+
+		if (!fits(w, one ? one : more, m))
+			return false;
+	}
+	for (const struct js *m = js_first(js_get(schema, "required")); m; m = m->next) {
+		(void)snprintf(name, sizeof(name), "%.*s", SPAN_FMT(m->text));
+		if (!js_get(v, name))
+			return false;
+	}
+	return true;
+}
+
+/* Unknown members are no fit: the description is to have all of them. */
+static bool fits(const struct world *w, const struct js *schema, const struct js *v)
+{
+	struct span ref = js_text(js_get(schema, "$ref"));
+	const struct js *all = js_get(schema, "allOf");
+	char text[64];
+
+	if (!schema)
+		return false;
+	if (v->kind == JS_NULL && js_truth(js_get(schema, "nullable"), false))
+		return true;
+	if (all)
+		return fits(w, all->first, v);
+	if (ref.n) {
+		(void)snprintf(text, sizeof(text), "%.*s",
+		               SPAN_FMT(span_from(ref, strlen("#/components/schemas/"))));
+		return fits(w, AT(w->description, "components", "schemas", text), v);
+	}
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_FMT(js_text(js_get(schema, "type"))));
+	if (!*text)
+		return true;
+	if (!is_kind(v, text) || !fits_format(v, js_text(js_get(schema, "format"))))
+		return false;
+	for (const struct js *m = v->kind == JS_ARRAY ? v->first : NULL; m; m = m->next)
+		if (!fits(w, js_get(schema, "items"), m))
+			return false;
+	return v->kind != JS_OBJECT || fits_object(w, schema, v);
+}
+
+static void lower(const char *method, char dst[static 8])
+{
+	size_t n = 0;
+
+	for (; n < 7 && method[n]; n++)
+		dst[n] = (char)(method[n] | 0x20);
+	dst[n] = 0;
+}
+
+static void check_described(struct world *w, const struct api_request *r)
+{
+	struct arena arena = { 0 };
+	struct route_match match;
+	const char *allow;
+	const struct api_row *row;
+	char method[8];
+
+	if (route_find(api_rows, api_rows_n, sizeof(api_rows[0]), r->method, r->path, &arena,
+	               &match, &allow) == 0 &&
+	    w->a.status && w->json) {
+		row = match.row;
+		lower(row->route.method, method);
+		if (row->answers)
+			CHECK(fits(w,
+			           AT(w->description, "paths", row->route.pattern, method,
+			              "responses", w->a.status == 200 ? "200" : "default",
+			              "content", w->a.type, "schema"),
+			           w->json));
+	}
+	arena_done(&arena);
 }
 
 static unsigned ask_as(struct world *w, const char *bearer, const char *method, const char *target,
@@ -122,6 +250,7 @@ static unsigned ask_as(struct world *w, const char *bearer, const char *method, 
 	api_call(&w->env, &r, &w->a);
 	if (js_parse(&w->arena, buf_span(&w->a.body), true, &w->json, NULL) < 0)
 		w->json = NULL;
+	check_described(w, &r);
 	return w->a.status;
 }
 
@@ -267,7 +396,7 @@ static void nodes_are_shown_and_changed(void)
 		"ipAddresses",  "name",       "user",           "lastSeen",
 		"expiry",       "preAuthKey", "createdAt",      "registerMethod",
 		"givenName",    "online",     "approvedRoutes", "availableRoutes",
-		"subnetRoutes", "tags",
+		"subnetRoutes", "tags",       "authorized",     "attributes",
 	};
 	struct world w;
 
@@ -425,20 +554,91 @@ static void problems_come_as_the_asker_wants_them(void)
 	teardown(&w);
 }
 
+static void roles_attributes_and_approval_are_set(void)
+{
+	struct world w;
+
+	setup(&w);
+	AUTO_FREE char *key = tailnet_key(&w.t, w.t.ann, true, false, NULL);
+
+	CHECK(tailnet_join(&w.t, 1, key) != NULL);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/user/1/role", "{\"role\":\"admin\"}"), 200);
+	CHECK_STR(field(&w, "user", "role"), "admin");
+	CHECK_EQ(ask(&w, "POST", "/api/v1/user/1/role", "{\"role\":\"king\"}"), 400);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/user/99/role", "{\"role\":\"admin\"}"), 404);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/user/1/role", "{\"role\":\"\"}"), 200);
+	CHECK_STR(field(&w, "user", "role"), "");
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/attribute",
+	             "{\"name\":\"custom:tier\",\"value\":\"prod\"}"),
+	         200);
+	CHECK(span_is(js_text(AT(w.json, "node", "attributes", "custom:tier")), "prod"));
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/attribute", "{\"name\":\"tier\"}"), 400);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/attribute", "{\"name\":\"custom:tier\"}"), 200);
+	CHECK_EQ(AT(w.json, "node", "attributes")->n, 0);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/approve", NULL), 200);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/9/approve", NULL), 404);
+	teardown(&w);
+}
+
+static void what_to_ask_a_node_is_checked_and_given_back(void)
+{
+	struct world w;
+
+	setup(&w);
+	AUTO_FREE char *key = tailnet_key(&w.t, w.t.ann, true, false, NULL);
+
+	CHECK(tailnet_join(&w.t, 1, key) != NULL);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/ask", "{\"path\":\"/debug/health\"}"), 0);
+	CHECK_EQ(w.a.question.node, 1);
+	CHECK(span_is(w.a.question.path, "/debug/health"));
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/ask", "{\"path\":\"/a b\"}"), 400);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/ask", "{\"path\":\"/\",\"method\":\"A B\"}"), 400);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/9/ask", "{\"path\":\"/echo\"}"), 404);
+	teardown(&w);
+}
+
+static void the_audit_log_is_listed(void)
+{
+	struct world w;
+
+	setup(&w);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/user", "{\"name\":\"eve\"}"), 200);
+	CHECK_EQ(ask(&w, "GET", "/api/v1/audit?limit=1", NULL), 200);
+	CHECK_EQ(js_get(w.json, "entries")->n, 1);
+	CHECK(span_is(js_text(js_get(js_get(w.json, "entries")->first, "action")), "user.create"));
+	teardown(&w);
+}
+
 static void the_description_has_every_entry(void)
+{
+	struct world w;
+	char method[8];
+
+	setup(&w);
+	for (size_t i = 0; i < api_rows_n; i++) {
+		const struct api_row *row = &api_rows[i];
+
+		lower(row->route.method, method);
+		CHECK((AT(w.description, "paths", row->route.pattern, method, "responses", "200",
+		          "content", "application/json", "schema", "$ref") != NULL) ==
+		      (row->answers != NULL));
+	}
+	teardown(&w);
+}
+
+static void both_descriptions_are_there_without_a_key(void)
 {
 	struct world w;
 
 	setup(&w);
 	CHECK_EQ(ask_as(&w, "", "GET", "/api/v1/openapi.yaml", NULL), 200);
-	for (size_t i = 0; i < api_rows_n; i++) {
-		char method[8] = "";
-
-		for (size_t k = 0; api_rows[i].route.method[k]; k++)
-			method[k] = (char)(api_rows[i].route.method[k] | 0x20);
-		CHECK(js_get(js_get(js_get(w.json, "paths"), api_rows[i].route.pattern), method) !=
-		      NULL);
-	}
+	CHECK_STR(field(&w, NULL, "openapi"), "3.0.3");
+	CHECK(AT(w.json, "components", "schemas", "Node", "properties", "approvedRoutes") != NULL);
+	CHECK_EQ(ask_as(&w, "", "GET", "/swagger/v1/openapiv2.json", NULL), 200);
+	CHECK_STR(field(&w, NULL, "swagger"), "2.0");
+	CHECK(AT(w.json, "definitions", "v1Node", "properties", "approvedRoutes") != NULL);
+	CHECK(span_is(js_text(AT(w.json, "paths", "/api/v1/user", "post", "operationId")),
+	              "HeadscaleService_CreateUser"));
 	teardown(&w);
 }
 
@@ -456,6 +656,10 @@ int main(void)
 	RUN(an_api_key_may_end_itself);
 	RUN(changes_are_audited_under_the_keys_name);
 	RUN(problems_come_as_the_asker_wants_them);
+	RUN(roles_attributes_and_approval_are_set);
+	RUN(what_to_ask_a_node_is_checked_and_given_back);
+	RUN(the_audit_log_is_listed);
 	RUN(the_description_has_every_entry);
+	RUN(both_descriptions_are_there_without_a_key);
 	return check_done();
 }

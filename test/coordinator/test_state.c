@@ -200,7 +200,7 @@ static void what_was_answered_survives_a_restart(void)
 	CHECK_OK(state_node_report(t.st, 1, &report));
 	CHECK_OK(state_node_approve_routes(t.st, 1, &routes, t.now, "test"));
 	set_attrs(&t, "{\"custom:tier\":\"prod\"}", (wall){ t.now.us + US_PER_S }, 0);
-	CHECK_OK(state_user_set_role(t.st, t.ann, "admin", t.now, "test"));
+	CHECK_OK(state_user_set_role(t.st, t.ann, SPAN_LIT("admin"), t.now, "test", NULL));
 	CHECK_OK(state_flush(t.st));
 	tailnet_close(&t);
 

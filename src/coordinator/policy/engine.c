@@ -7,6 +7,12 @@
 #include "coordinator/policy/inner.h"
 #include "coordinator/policy/parse.h"
 
+const char pol_role_names[] =
+#define X(name, text) " " text
+	POL_ROLES(X)
+#undef X
+	;
+
 bool pol_role_parse(struct span text, enum pol_role *ret)
 {
 	static const char *const texts[] = {

@@ -40,6 +40,8 @@ enum pol_role {
 };
 /* clang-format on */
 
+/* " member owner ..." */
+extern const char pol_role_names[];
 /* False: no such role. */
 bool pol_role_parse(struct span text, enum pol_role *ret);
 
