@@ -58,7 +58,10 @@ static void on_prefs_body(struct http_req *req, void *arg, struct span body)
 	struct node *n = arg;
 	struct fault f = { 0 };
 	struct prefs *p = NULL;
-	int r = prefs_edit(node_prefs(n), body, &p, &f);
+	int r = declared_refuses(n, &f);
+
+	if (r == 0)
+		r = prefs_edit(node_prefs(n), body, &p, &f);
 
 	if (r == ERR_DENIED) {
 		refuse_edit(req, f.message);
@@ -85,19 +88,19 @@ static void patch_prefs(struct node *n, struct http_req *req, const struct route
 
 static void on_check_body(struct http_req *req, void *arg, struct span body)
 {
+	struct node *n = arg;
 	struct fault f = { 0 };
 	AUTO(prefs_free) struct prefs *p = NULL;
 	AUTO_DONE(buf) struct buf out = { 0 };
 	struct js_wr w = js_wr_of(&out);
 	int r = prefs_parse(body, &p);
 
-	(void)arg;
 	if (r < 0) {
 		http_answer_text(req, 400, "invalid JSON body");
 		return;
 	}
 	js_wr_open(&w, JS_OBJECT);
-	if (prefs_check(p, &f) < 0)
+	if (declared_refuses(n, &f) < 0 || prefs_check(p, &f) < 0)
 		js_wr_kv_str(&w, "Error", f.message);
 	js_wr_close(&w, JS_OBJECT);
 	api_json(req, &out);
@@ -120,7 +123,9 @@ static int take_update(struct node *n, struct span json, struct prefs **ret, str
 
 	if (r < 0)
 		return r;
-	r = prefs_check(given, f);
+	r = declared_refuses(n, f);
+	if (r == 0)
+		r = prefs_check(given, f);
 	if (r < 0)
 		return r;
 	own = given->persist;

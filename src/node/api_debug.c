@@ -162,6 +162,21 @@ static void disconnect_control(struct node *n, struct http_req *req, const struc
 	api_empty(req, 200);
 }
 
+static void reload_config(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+	struct fault f = { 0 };
+	bool done = n->declared && declared_reload(n, &f) == 0;
+
+	(void)m;
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_bool(&w, "Reloaded", done);
+	js_wr_kv_str(&w, "Err", f.message);
+	js_wr_close(&w, JS_OBJECT);
+	api_json(req, &body);
+}
+
 /* ---- for our own command ---- */
 
 static void netcheck(struct node *n, struct http_req *req, const struct route_match *m)
@@ -221,6 +236,7 @@ const struct api_row api_debug_rows[] = {
 	{ { "GET",  V0 "goroutines" },         API_WRITE, goroutines         },
 	{ { "POST", V0 "set-expiry-sooner" },  API_WRITE, set_expiry_sooner  },
 	{ { "POST", V0 "disconnect-control" }, API_WRITE, disconnect_control },
+	{ { "POST", V0 "reload-config" },      API_WRITE, reload_config      },
 };
 /* clang-format on */
 const size_t api_debug_n = ARRAY_LEN(api_debug_rows);

@@ -52,6 +52,7 @@ static void set_enabled(struct node *n, struct http_req *req, const struct route
 	struct prefs p = *node_prefs(n);
 	AUTO_FREE char *automatic = str_fmt("auto:%.*s", SPAN_FMT(p.auto_exit_node));
 	const char *why = NULL;
+	struct fault f = { 0 };
 	bool on;
 	int r = 0;
 
@@ -64,7 +65,9 @@ static void set_enabled(struct node *n, struct http_req *req, const struct route
 		answer_prefs(n, req);
 		return;
 	}
-	if (on)
+	if (declared_refuses(n, &f) < 0)
+		why = f.message;
+	else if (on)
 		why = switch_on(&p);
 	else
 		switch_off(&p, p.auto_exit_node.n ? span_str(automatic) : span(NULL, 0));

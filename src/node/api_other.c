@@ -135,7 +135,6 @@ const struct api_row api_other_rows[] = {
 	{ { "POST", V0 "update/install" },        API_ANY,   NULL, 501, "this daemon is updated by the system's packages" },
 	{ { "GET",  V0 "tka/status" },            API_READ,  tka_status },
 	{ { "*",    V0 "policy/{scope...}" },     API_READ,  NULL, 200, "{}\n" },
-	{ { "POST", V0 "reload-config" },         API_WRITE, NULL, 200, "{\"Reloaded\":false,\"Err\":\"\"}\n" },
 	{ { "GET",  V0 "appc-route-info" },       API_ANY,   NULL, 200, "{}\n" },
 	{ { "POST", V0 "upload-client-metrics" }, API_ANY,   NULL, 200, "{}\n" },
 	{ { "*",    V0 "routecheck" },            API_ANY,   NULL, 503, "routecheck is not enabled" },

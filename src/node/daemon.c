@@ -25,7 +25,7 @@
 #define WELL_KNOWN_SOCKET "/var/run/tailscale/tailscaled.sock"
 
 struct options {
-	const char *state, *state_dir, *socket, *tun, *user;
+	const char *state, *state_dir, *socket, *tun, *user, *config;
 	unsigned port, verbose;
 	bool version, cleanup, no_mark;
 };
@@ -39,6 +39,7 @@ static const struct option long_options[] = {
 	{ "state", required_argument, NULL, 's' },
 	{ "statedir", required_argument, NULL, 'd' },
 	{ "socket", required_argument, NULL, 'S' },
+	{ "config", required_argument, NULL, 'C' },
 	{ "verbose", required_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "cleanup", no_argument, NULL, 'c' },
@@ -59,6 +60,8 @@ static void usage(FILE *to)
 	      "  --statedir DIR   folder of the state file and others\n"
 	      "  --socket PATH    local API, default " DEFAULT_SOCKET "\n"
 	      "                   and, if nobody has it, " WELL_KNOWN_SOCKET "\n"
+	      "  --config FILE    settings declared there, HuJSON of form \"alpha0\"; with\n"
+	      "                   \"optional:\" before it the file may be missing\n"
 	      "  --user NAME      user of the part that speaks with the network, "
 	      "default " RIGHTS_USER "\n"
 	      "                   if there is one; a number will do; \"root\": stays root\n"
@@ -89,6 +92,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'S':
 			o->socket = optarg;
+			break;
+		case 'C':
+			o->config = optarg;
 			break;
 		case 'v':
 			o->verbose = (unsigned)strtoul(optarg, NULL, 10);
@@ -187,6 +193,14 @@ static int serve(const struct options *o, const struct node_cfg *cfg, struct dae
 	return r;
 }
 
+static const char *config_path(const struct options *o)
+{
+	static const char optional[] = "optional:";
+	size_t n = sizeof(optional) - 1;
+
+	return o->config && strncmp(o->config, optional, n) == 0 ? o->config + n : o->config;
+}
+
 /* A folder of tailscaled's, whose identity goes on here: its file is used as it is. */
 static char *state_in(const char *folder)
 {
@@ -230,6 +244,8 @@ static int run(const struct options *o)
 		.state_path = strcmp(state, "mem:") == 0 ? NULL : state,
 		.state_dir = o->state_dir,
 		.var_dir = var,
+		.config_path = config_path(o),
+		.config_optional = config_path(o) != o->config,
 		.socket = o->socket,
 		.also_socket = also_at(o),
 		.tun_name = o->tun,

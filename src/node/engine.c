@@ -166,6 +166,10 @@ static void tell_host(struct engine *e, bool major)
 		.gateway = e->facts.gateway4,
 	};
 
+	if (e->n->declared) {
+		h.fixed = conffile_endpoints(e->n->declared)->v;
+		h.n_fixed = conffile_endpoints(e->n->declared)->n;
+	}
 	mesh_host_changed(e->mesh, &h, major);
 }
 
@@ -443,6 +447,8 @@ void engine_apply(struct node *n, const struct netmap_delta *delta)
 	if (prefs_uses_exit(node_prefs(n)))
 		ev_defer(n->ev, &n->engine->exit);
 	engine_map(n->engine, delta);
+	if (!delta && n->declared)
+		tell_host(n->engine, false); /* where we are by its word */
 	if (!delta || delta->what & (NETMAP_SELF | NETMAP_DNS) || names_matter(delta))
 		engine_names(n->engine);
 	if (!delta || delta->what & NETMAP_SELF || delta->peers.n)

@@ -494,7 +494,7 @@ int node_restart(struct node *n, struct prefs *take, const char *auth_key)
 	n->state = IPN_NO_STATE;
 	n->blocked = false;
 	free(n->auth_key);
-	n->auth_key = str_dup(auth_key && *auth_key ? auth_key : NULL);
+	n->auth_key = str_dup(auth_key && *auth_key ? auth_key : n->declared_key);
 	bus_prefs(n);
 	r = make_session(n);
 	if (r < 0)
@@ -614,11 +614,19 @@ void node_start(struct node *n)
 
 	/* What the last run left in the host for an exit node, if none is wanted now. */
 	engine_stop(n);
-	if (!node_prefs(n)->logged_out && node_has_key(n) && node_prefs(n)->want_running) {
+	if (!n->auth_key && n->declared_key)
+		n->auth_key = str_dup(n->declared_key);
+	if (node_prefs(n)->logged_out || !node_prefs(n)->want_running) {
+		node_settle(n);
+		return;
+	}
+	if (node_has_key(n)) {
 		has_map = load_map(n, &map) == 0;
 		resume(n);
 		if (n->session && has_map)
 			seed_map(n, buf_span(&map));
+	} else if (n->declared) {
+		node_login(n); /* as declared, without a command */
 	}
 	node_settle(n);
 }
@@ -701,6 +709,8 @@ int node_new(const struct node_cfg *cfg, struct node **ret)
 		r = tls_client_new(cfg->extra_ca, &n->tls);
 	if (r == 0)
 		r = open_store(n);
+	if (r == 0)
+		r = declared_open(n);
 	if (r < 0)
 		return r;
 	open_http(n);
@@ -725,6 +735,7 @@ void node_free(struct node *n)
 	ev_timer_stop(n->ev, &n->health_timer);
 	health_done(&n->health);
 	ev_defer_stop(&n->settle);
+	declared_done(n);
 	profiles_free(n->profiles);
 	store_free(n->store);
 	tls_client_unref(n->tls);

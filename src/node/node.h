@@ -38,6 +38,8 @@ struct node_cfg {
 	const char *state_path;  /* NULL: nothing is kept, and the node is ephemeral */
 	const char *state_dir;   /* other files; NULL: none */
 	const char *var_dir;     /* of what may be lost, as the map of last time; NULL: none */
+	const char *config_path; /* declared preferences; NULL: none are */
+	bool config_optional;    /* it may be missing */
 	const char *socket;      /* of the local API */
 	const char *also_socket; /* the same, if nobody has it; NULL: nowhere else */
 	const char *tun_name;

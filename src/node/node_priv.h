@@ -2,6 +2,7 @@
 /* What the parts of the node share. Only files of node/ that put parts together include this. */
 #include "http/proxy.h"
 #include "node/bus.h"
+#include "node/conffile.h"
 #include "node/health_track.h"
 #include "node/node.h"
 #include "node/prefs.h"
@@ -30,12 +31,14 @@ struct node {
 	struct session *session; /* NULL: none is wanted */
 	struct engine *engine;   /* the mesh of the session; NULL while stopped */
 	enum ipn_state state;
-	bool ending;    /* the program ends in order */
-	bool blocked;   /* a login is under way: not to be taken for stopped */
-	char *control_hosts; /* the file of node/control_hosts.h; NULL: none */
-	bool control_noted;  /* in this run */
-	char *suggested_exit; /* the last one, by its stable id */
-	char *auth_key; /* for the next session */
+	bool ending;               /* the program ends in order */
+	bool blocked;              /* a login is under way: not to be taken for stopped */
+	char *control_hosts;       /* the file of node/control_hosts.h; NULL: none */
+	bool control_noted;        /* in this run */
+	char *suggested_exit;      /* the last one, by its stable id */
+	char *auth_key;            /* for the next session */
+	struct conffile *declared; /* NULL: preferences are set by hand */
+	char *declared_key;        /* to log in with when nobody gives another; NULL: none */
 	struct ev_timer expiry;
 	struct health health;
 	unsigned health_shown; /* bits of enum health_code: as it was told last */
@@ -84,6 +87,16 @@ void node_logout(struct node *n, void (*done)(void *arg, int r), void *arg);
 NODISCARD int node_switch_profile(struct node *n, struct span id);
 void node_new_profile(struct node *n);
 NODISCARD int node_remove_profile(struct node *n, struct span id);
+
+/* ---- preferences declared in a file ---- */
+
+/* Reads it, if there is to be one, and makes the preferences so. What is wrong is logged. */
+NODISCARD int declared_open(struct node *n);
+/* The same anew; on failure all is as before, and the fault says why. */
+NODISCARD int declared_reload(struct node *n, struct fault *f);
+void declared_done(struct node *n);
+/* ERR_DENIED: only the file changes preferences. */
+NODISCARD int declared_refuses(const struct node *n, struct fault *f);
 
 /* Everything is logged for so long; 0: no longer. */
 void node_debug_log(struct node *n, int64_t us);

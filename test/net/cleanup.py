@@ -34,14 +34,21 @@ def other_part(lab):
         return []
 
 
+def send(pid, sig):
+    try:
+        os.kill(pid, sig)
+    except ProcessLookupError:
+        pass  # a child of the first moments, which ends by itself
+
+
 def kill_both(lab):
     """At one moment, so that neither can tidy up after the other."""
     others = other_part(lab)
     for pid in others:
-        os.kill(pid, signal.SIGSTOP)
+        send(pid, signal.SIGSTOP)
     lab.kill('ours')
     for pid in others:
-        os.kill(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     wait_until(lambda: not any(os.path.exists(f'/proc/{pid}') for pid in others), 'both are gone', 20)
 
 

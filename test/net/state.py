@@ -100,12 +100,50 @@ def away(lab):
     check(not kept(), 'a logout forgets the map')
 
 
+def declare(lab, **settings):
+    with open(lab.path('node.hujson'), 'w') as f:
+        f.write('// as a machine is set up by others\n' + json.dumps(dict({
+            'version': 'alpha0', 'ServerURL': tailnet.CONTROL, 'AuthKey': f'file:{lab.path("key")}', 'acceptDNS': False}, **settings)))
+
+
+def declared_prefs(lab, name):
+    prefs = json.loads(lab.ts(name, 'debug', 'prefs').stdout)
+    return {k: v for k, v in prefs.items() if k not in ('Config', 'Hostname')}
+
+
+@test('settings declared in a file are those tailscaled takes from it; they hold until the file says otherwise')
+def declared(lab):
+    with open(lab.path('key'), 'w') as f:
+        f.write(lab.reusable + '\n')
+    declare(lab, Hostname='declared', acceptRoutes=True, AdvertiseRoutes=['10.7.0.0/24'], AdvertiseExitNode=True, NetfilterMode='nodivert',
+            AutoUpdate={'Check': True, 'Apply': False})
+    for name, ours in (('filed', True), ('filed-stock', False)):
+        lab.daemon(name, ours, f'--config={lab.path("node.hujson")}')
+        wait_until(lambda: lab.status(name)['BackendState'] == 'Running', 'running, without a command', 30)
+    check(declared_prefs(lab, 'filed') == declared_prefs(lab, 'filed-stock'), f'{declared_prefs(lab, "filed")}\n{declared_prefs(lab, "filed-stock")}')
+    for args in (['set', '--shields-up'], ['down']):
+        for name in ('filed', 'filed-stock'):
+            r = lab.ts(name, *args, ok=False)
+            check(r.returncode == 1 and 'locked' in r.stderr, f'{name} {args}: {r.stderr}')
+    declare(lab, Hostname='again', locked=False)
+    for name in ('filed', 'filed-stock'):
+        check('config reloaded' in lab.ts(name, 'debug', 'reload-config').stdout, f'{name} reads it anew')
+        check(lab.ts(name, 'get', 'hostname').stdout.strip() == 'again', name)
+        lab.ts(name, 'set', '--shields-up')
+    declare(lab, Hostnam='typo')
+    r = lab.ts('filed', 'debug', 'reload-config', ok=False)
+    check(r.returncode and 'Hostnam' in r.stderr + r.stdout, f'what is wrong is told: {r}')
+    for name in ('filed', 'filed-stock'):
+        lab.stop(lab.daemons[name])
+
+
 def make(lab):
     lab.serve()
     lab.admin('users', 'create', 'lab')
     lab.reusable = lab.key('--user', '1', '--reusable')
     lab.host(US, 11)
-    lab.host('stock', 12)
+    for i, name in enumerate(('stock', 'filed', 'filed-stock')):
+        lab.host(name, 12 + i)
     lab.daemon('stock', False)
     lab.up('stock', lab.reusable)
     lab.stock_ip = lab.status('stock')['TailscaleIPs'][0]
