@@ -309,9 +309,13 @@ void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major)
 		wg_forget_locals(datapath_device(m->dp));
 		paths_link_changed(m->paths, mesh_now(m));
 		derplink_link_changed(m->derp, m->host_ips, m->n_host_ips);
+		m->kept.n = 0;
 	}
 	mesh_relay_hosts(m);
-	mesh_restun(m);
+	if (major)
+		mesh_restun_now(m);
+	else
+		mesh_restun(m);
 	mesh_poke(m);
 }
 

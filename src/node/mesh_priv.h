@@ -157,6 +157,8 @@ mono mesh_pings_deadline(const struct mesh *m);
 void mesh_copy_relays(struct mesh *m, const struct derp_map *map);
 void mesh_probe_pump(struct mesh *m, mono now);
 void mesh_probe_free(struct mesh *m);
+/* Also in the middle of a run, whose answers are of no use any more. */
+void mesh_restun_now(struct mesh *m);
 void mesh_probe_schedule(struct mesh *m, mono now);
 void mesh_endpoints_changed(struct mesh *m, mono now);
 int mesh_prepare_socket(void *arg, int fd, const struct addr *to);

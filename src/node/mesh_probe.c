@@ -229,6 +229,16 @@ static void probe_https(struct mesh *m, const struct netcheck_out *out)
 	p->dial = dial_start(&cfg, https_dialed, p);
 }
 
+static void drop_https(struct mesh *m)
+{
+	vec_each(struct probe_https **, p, &m->https) {
+		dial_cancel((*p)->dial);
+		stream_free((*p)->stream);
+		free(*p);
+	}
+	vec_done(&m->https);
+}
+
 /* ---- netcheck ------------------------------------------------------------------- */
 
 static void send_stun(struct mesh *m, const struct netcheck_out *out)
@@ -319,6 +329,14 @@ void mesh_probe_schedule(struct mesh *m, mono now)
 
 void mesh_restun(struct mesh *m)
 {
+	if (netcheck_running(m->netcheck))
+		m->restun_again = true;
+	else
+		mesh_restun_now(m);
+}
+
+void mesh_restun_now(struct mesh *m)
+{
 	struct netcheck_cfg cfg = { .map = &m->relays,
 		                    .have4 = m->have4,
 		                    .have6 = m->have6,
@@ -329,10 +347,7 @@ void mesh_restun(struct mesh *m)
 		mesh_endpoints_changed(m, mesh_now(m));
 		return;
 	}
-	if (netcheck_running(m->netcheck)) {
-		m->restun_again = true;
-		return;
-	}
+	drop_https(m);
 	mesh_portmap_start(m, mesh_now(m));
 	netcheck_start(m->netcheck, mesh_now(m), &cfg);
 	mesh_poke(m);
@@ -388,11 +403,8 @@ static void add_stun(struct mesh *m, struct list *l)
 	}
 }
 
-/* What was true a moment ago may be true for the peer that is told. */
-static void add_kept(struct mesh *m, struct list *l, mono now)
+static void note_kept(struct mesh *m, const struct list *l, mono now)
 {
-	size_t kept = 0;
-
 	for (size_t i = 0; i < l->n; i++) {
 		bool known = false;
 
@@ -408,6 +420,16 @@ static void add_kept(struct mesh *m, struct list *l, mono now)
 			*k = (struct kept_endpoint){ l->v[i], now };
 		}
 	}
+}
+
+/*
+ * What was true a moment ago may be true again, and control should not hear of each
+ * change. A peer that is called straight hears what is true now.
+ */
+static void add_kept(struct mesh *m, struct list *l, mono now)
+{
+	size_t kept = 0;
+
 	for (size_t i = 0; i < m->kept.n; i++) {
 		struct kept_endpoint k = m->kept.v[i];
 		unsigned same = 0;
@@ -431,7 +453,7 @@ static void gather(struct mesh *m, struct list *l, mono now)
 	if (portmap_mapping(m->portmap, now, &a, &by))
 		add(l, &a, MESH_ENDPOINT_PORTMAPPED);
 	add_stun(m, l);
-	add_kept(m, l, now);
+	note_kept(m, l, now);
 	for (size_t i = 0; i < m->n_fixed; i++)
 		add(l, &m->fixed[i], MESH_ENDPOINT_EXPLICIT);
 	for (size_t i = 0; i < m->n_host_ips; i++) {
@@ -467,6 +489,7 @@ void mesh_endpoints_changed(struct mesh *m, mono now)
 		addrs[i] = l.v[i].addr;
 	paths_own_endpoints(m->paths, now, addrs, l.n);
 	mesh_poke(m);
+	add_kept(m, &l, now);
 	if (same_set(m, &l))
 		return;
 	memcpy(m->own, l.v, l.n * sizeof(*l.v));
@@ -477,12 +500,7 @@ void mesh_endpoints_changed(struct mesh *m, mono now)
 
 void mesh_probe_free(struct mesh *m)
 {
-	vec_each(struct probe_https **, p, &m->https) {
-		dial_cancel((*p)->dial);
-		stream_free((*p)->stream);
-		free(*p);
-	}
-	vec_done(&m->https);
+	drop_https(m);
 	drop_relays(m);
 	vec_done(&m->kept);
 	free(m->host_ips);

@@ -285,7 +285,7 @@ struct path_peer *paths_peer_set(struct paths *p, mono now, const struct path_pe
 	if (!peer) {
 		peer = mem_new(struct path_peer);
 		peer->node = cfg->node;
-		peer->heartbeat = MONO_NEVER;
+		peer->heartbeat = peer->lull = MONO_NEVER;
 		list_init(&peer->addresses);
 		map_insert(&p->by_node, &peer->by_node,
 		           map_hash(&p->by_node, cfg->node.b, KEY_LEN));
@@ -308,6 +308,7 @@ void paths_peer_remove(struct paths *p, struct path_peer *peer)
 	for (size_t i = 0; i < SLOTS; i++)
 		set_slot(p, &peer->slots[i], peer, &none);
 	path_relay_forget(peer);
+	path_moved_forget(peer);
 	forget_addresses(p, peer);
 	/* What is still to be drained must not name it. */
 	list_each_safe(q, next, &p->outs, link) {
@@ -335,6 +336,11 @@ static void ping_done(struct paths *p, struct path_peer *peer, const struct path
 	q->out.rtt_us = rtt_us;
 }
 
+void path_lose_best(struct path_peer *peer)
+{
+	peer->best = (struct best){ 0 };
+}
+
 /* Proof of the past counts no more. */
 void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_best)
 {
@@ -356,7 +362,7 @@ void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_bes
 		}
 	}
 	if (!keep_best) {
-		peer->best = (struct best){ 0 };
+		path_lose_best(peer);
 		peer->pmtu_via = peer->best.via;
 	}
 }
@@ -428,6 +434,8 @@ void path_update(struct paths *p, mono now, struct path_peer *peer)
 {
 	struct path_choice c = paths_choice(p, peer, now);
 	mono next = mono_min(peer->heartbeat, path_relay_deadline(peer));
+
+	next = mono_min(next, mono_min(peer->lull, path_moved_deadline(peer)));
 
 	if (!choice_eq(&c, &peer->told)) {
 		peer->told = c;
@@ -517,6 +525,19 @@ void paths_sent(struct paths *p, mono now, struct path_peer *peer)
 	path_update(p, now, peer);
 }
 
+static void ping_best(struct paths *p, mono now, struct path_peer *peer)
+{
+	struct candidate *c;
+
+	if (!peer->best.set)
+		return;
+	c = path_candidate(p, now, peer, &peer->best.via.addr, false);
+	if (c)
+		c->last_ping = now;
+	peer->last_beat = now;
+	(void)path_send_ping(p, now, peer, &peer->best.via, 0, 0, 0);
+}
+
 static void beat(struct paths *p, mono now, struct path_peer *peer)
 {
 	if (mono_since(peer->last_sent, now) > PATHS_SESSION_US) {
@@ -524,13 +545,7 @@ static void beat(struct paths *p, mono now, struct path_peer *peer)
 		return;
 	}
 	peer->heartbeat = mono_after(now, PATHS_HEARTBEAT_US);
-	if (peer->best.set) {
-		struct candidate *c = path_candidate(p, now, peer, &peer->best.via.addr, false);
-
-		if (c)
-			c->last_ping = now;
-		(void)path_send_ping(p, now, peer, &peer->best.via, 0, 0, 0);
-	}
+	ping_best(p, now, peer);
 	if (wants_full_ping(peer, now))
 		path_full_ping(p, now, peer, false);
 	path_relay_seek(p, now, peer);
@@ -550,7 +565,7 @@ static void time_out_pings(struct paths *p, mono now, struct path_peer *peer)
 		 */
 		if (!ping.region && !ping.probe && peer->best.set &&
 		    path_via_eq(&ping.via, &peer->best.via) && !path_trusted(peer, now))
-			peer->best = (struct best){ 0 };
+			path_lose_best(peer);
 	}
 }
 
@@ -575,6 +590,21 @@ static void doubt(struct paths *p, mono now, struct path_peer *peer)
 	peer->trust_until = now;
 	/* Perhaps it is our side that is seen elsewhere now: it must not be told old addresses. */
 	p->own_at = (mono){ 0 };
+	path_moved_dead(p, now, peer);
+}
+
+static void watch_lull(struct paths *p, mono now, struct path_peer *peer)
+{
+	mono due = mono_after(peer->last_heard, LULL_US);
+
+	if (mono_before(due, mono_after(peer->last_beat, BEATS_APART_US)))
+		due = mono_after(peer->last_beat, BEATS_APART_US);
+	peer->lull = mono_reached(due, now) ? MONO_NEVER : due;
+	if (peer->lull.us != MONO_NEVER.us || !path_trusted(peer, now))
+		return;
+	ping_best(p, now, peer);
+	if (never(peer->unanswered))
+		peer->unanswered = now;
 }
 
 static void run_peer(struct paths *p, mono now, struct path_peer *peer)
@@ -582,6 +612,9 @@ static void run_peer(struct paths *p, mono now, struct path_peer *peer)
 	time_out_pings(p, now, peer);
 	doubt(p, now, peer);
 	path_relay_run(p, now, peer);
+	path_moved_run(p, now, peer);
+	if (mono_reached(peer->lull, now))
+		watch_lull(p, now, peer);
 	if (mono_reached(peer->heartbeat, now))
 		beat(p, now, peer);
 	else if (peer->best.set && !path_trusted(peer, now) && peer->told.trusted &&
@@ -610,17 +643,29 @@ void paths_own_endpoints(struct paths *p, mono now, const struct addr *v, size_t
 
 	if (n > PATHS_OWN_ENDPOINTS_MAX)
 		n = PATHS_OWN_ENDPOINTS_MAX;
+
+	bool changed = n != p->n_own || (n && memcmp(v, p->own, n * sizeof(*v)) != 0);
+
 	if (n)
 		memcpy(p->own, v, n * sizeof(*v));
 	p->n_own = n;
 	p->own_at = now;
 	p->asked_endpoints = false;
 	list_each(peer, &p->peers, link) {
-		if (!peer->want_cmm)
-			continue;
+		path_moved_fresh(peer, now, changed);
+		if (peer->want_cmm && !peer->moved)
+			path_send_call_me_maybe(p, now, peer);
+		if (peer->moved)
+			path_update(p, now, peer);
 		peer->want_cmm = false;
-		path_send_call_me_maybe(p, now, peer);
 	}
+}
+
+void paths_want_endpoints(struct paths *p)
+{
+	if (!p->asked_endpoints)
+		paths_put(p, PATHS_WANT_ENDPOINTS, NULL, span(NULL, 0));
+	p->asked_endpoints = true;
 }
 
 /*
@@ -648,6 +693,11 @@ void paths_heard(struct paths *p, mono now, struct path_peer *peer, const struct
 		return;
 	}
 	path_remember_address(p, peer, &from->via);
+	path_moved_heard(peer);
+	if (peer->lull.us == MONO_NEVER.us && peer->heartbeat.us != MONO_NEVER.us) {
+		peer->lull = mono_after(now, LULL_US);
+		path_update(p, now, peer);
+	}
 	if (peer->best.set && path_via_eq(&from->via, &peer->best.via)) {
 		/* Authenticated data by the very way is as good as a pong while it is trusted. */
 		path_proved(peer);
@@ -668,7 +718,7 @@ void paths_unreachable(struct paths *p, mono now, struct path_peer *peer)
 		c->latency_us = 0;
 		c->last_pong = (mono){ 0 };
 	}
-	peer->best = (struct best){ 0 };
+	path_lose_best(peer);
 	path_update(p, now, peer);
 }
 
@@ -681,8 +731,10 @@ void paths_link_changed(struct paths *p, mono now)
 		bool busy = peer->heartbeat.us != MONO_NEVER.us;
 
 		path_reset(p, now, peer, false);
-		if (busy)
+		if (busy) {
+			path_moved_link(p, now, peer);
 			path_full_ping(p, now, peer, false);
+		}
 		path_update(p, now, peer);
 	}
 }

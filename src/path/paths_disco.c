@@ -96,9 +96,7 @@ void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer)
 	/* Old addresses would have the peer ping a mapping that is gone. */
 	if (never(p->own_at) || mono_since(p->own_at, now) > FRESH_US) {
 		peer->want_cmm = true;
-		if (!p->asked_endpoints)
-			paths_put(p, PATHS_WANT_ENDPOINTS, NULL, span(NULL, 0));
-		p->asked_endpoints = true;
+		paths_want_endpoints(p);
 		return;
 	}
 	m.n_endpoints = p->n_own;
@@ -151,6 +149,7 @@ static void on_pong(struct paths *p, mono now, struct path_peer *peer, const str
 		c->last_pong = now;
 	}
 	path_remember_address(p, peer, &ping.via);
+	path_moved_seen(p, now, peer, &ping.via, &m->source);
 	if (ping.via.vni)
 		path_relay_proved(peer, &ping.via);
 	if (ping.probe && path_via_eq(&peer->pmtu_via, &ping.via))
@@ -220,10 +219,22 @@ static void on_ping(struct paths *p, mono now, struct path_peer *peer, struct di
 	if (!from->region && !from->via.vni && learn_source(p, now, peer, m, &from->via.addr))
 		return;
 	send_pong(p, peer, slot, m, from);
-	if (!from->region && !from->via.vni)
+	if (!from->region && !from->via.vni) {
+		path_moved_heard(peer);
 		ping_back(p, now, peer, &from->via);
+	}
 	if (!from->region && from->via.vni)
 		path_relay_heard_ping(p, now, peer, &from->via);
+}
+
+/* Whether a call-me-maybe listed the address that data takes. */
+static bool is_called_to_best(struct paths *p, mono now, struct path_peer *peer)
+{
+	const struct candidate *c = NULL;
+
+	if (peer->best.set && !peer->best.via.vni)
+		c = path_candidate(p, now, peer, &peer->best.via.addr, false);
+	return c && !never(c->from_cmm);
 }
 
 static void on_call_me_maybe(struct paths *p, mono now, struct path_peer *peer,
@@ -233,6 +244,9 @@ static void on_call_me_maybe(struct paths *p, mono now, struct path_peer *peer,
 		p->drops[PATHS_DROP_RATE]++;
 		return;
 	}
+	/* It was there and is not: what it says of itself ends a path, however well proved. */
+	bool was_there = is_called_to_best(p, now, peer);
+
 	vec_each(struct candidate *, c, &peer->candidates)
 		c->from_cmm = (mono){ 0 };
 	for (size_t i = 0; i < m->n_endpoints; i++) {
@@ -244,6 +258,8 @@ static void on_call_me_maybe(struct paths *p, mono now, struct path_peer *peer,
 		if (c)
 			c->from_cmm = now;
 	}
+	if (was_there && !is_called_to_best(p, now, peer))
+		path_lose_best(peer);
 	/* It has just opened its side: every address is worth a ping at once. */
 	vec_each(struct candidate *, c, &peer->candidates)
 		c->last_ping = (mono){ 0 };

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * Inside of paths.h: shared by paths.c (peers, choice, timers), paths_disco.c
- * (messages in and out), paths_relay.c (ways through peers that relay) and paths_score.c (which way
- * is better). Nobody else.
+ * (messages in and out), paths_moved.c (our own address is another than before), paths_relay.c
+ * (ways through peers that relay) and paths_score.c (which way is better). Nobody else.
  */
 #include "base/heap.h"
 #include "base/list.h"
@@ -74,6 +74,13 @@ struct path_peer {
 	unsigned doubts; /* pings that went out to settle it */
 	mono derp_doubt; /* when data by the relay last ended our trust; 0: never */
 	mono heartbeat;  /* when the next is due; MONO_NEVER: idle */
+	mono lull;       /* when it is looked whether the peer fell silent; MONO_NEVER: it is not */
+	mono last_beat;
+	struct addr
+		seen_as; /* where the last pong over this way says that we are; unset: not known */
+	struct path_via seen_via;
+	mono moved_at;            /* when it last said another place; 0: never */
+	struct path_moved *moved; /* NULL: it knows where we are */
 	bool relay_capable;
 	mono last_relay_ask;            /* peer relays were looked for; 0: never */
 	struct path_relaying *relaying; /* NULL: nothing under way */
@@ -125,7 +132,7 @@ enum {
 	GOOD_LATENCY_US = 5000,
 	LEARNT_US = 45000000,
 	BUDGET_US = 1000000,
-	CMM_A_SECOND = 2,
+	CMM_A_SECOND = 6,     /* a node that moved says so three times, each time twice */
 	PROBES_A_SECOND = 40, /* towards addresses that a peer named */
 	/*
 	 * Of data without an answer: the path is asked, asked again, and trusted no
@@ -135,6 +142,9 @@ enum {
 	DOUBT_US = 450000,
 	DEAD_US = 1300000,
 	DOUBTS = 2,
+	/* A peer that stops in mid-flow may be sending to where we were. */
+	LULL_US = 500000,
+	BEATS_APART_US = 1000000,
 	DERP_DOUBT_US = 10000000, /* data by the relay is evidence against a path not more often */
 };
 
@@ -164,6 +174,22 @@ bool path_send_ping(struct paths *p, mono now, struct path_peer *peer, const str
 bool path_send_probe(struct paths *p, mono now, struct path_peer *peer, uint16_t size);
 void path_send_call_me_maybe(struct paths *p, mono now, struct path_peer *peer);
 
+/* paths_moved.c */
+/* Our host's addresses are others: what was ours is not, and fresh ones will be told. */
+void path_moved_link(struct paths *p, mono now, struct path_peer *peer);
+/* The way by which it sees us is dead. */
+void path_moved_dead(struct paths *p, mono now, struct path_peer *peer);
+/* A pong by this way says that we are seen as that. */
+void path_moved_seen(struct paths *p, mono now, struct path_peer *peer, const struct path_via *via,
+                     const struct addr *as);
+/* Our addresses were found out anew. */
+void path_moved_fresh(struct path_peer *peer, mono now, bool changed);
+/* The peer reached us straight. */
+void path_moved_heard(struct path_peer *peer);
+void path_moved_run(struct paths *p, mono now, struct path_peer *peer);
+mono path_moved_deadline(const struct path_peer *peer);
+void path_moved_forget(struct path_peer *peer);
+
 /* paths_relay.c */
 void path_relay_seek(struct paths *p, mono now, struct path_peer *peer);
 void path_relay_run(struct paths *p, mono now, struct path_peer *peer);
@@ -185,6 +211,8 @@ void path_remember_address(struct paths *p, struct path_peer *peer, const struct
 void path_reset(struct paths *p, mono now, struct path_peer *peer, bool keep_best);
 void path_update(struct paths *p, mono now, struct path_peer *peer);
 bool path_spend(struct path_peer *peer, mono now, unsigned *budget, unsigned allowed);
+void paths_want_endpoints(struct paths *p);
+void path_lose_best(struct path_peer *peer);
 static inline bool path_trusted(const struct path_peer *peer, mono now)
 {
 	return peer->best.set && mono_before(now, peer->trust_until);

@@ -36,8 +36,14 @@ def sender_moves(lab):
 
 @test('the receiver gets another address')
 def receiver_moves(lab):
-    survives(lab, [('ours2', 'ours')], 'receiver moved', lambda: move_host(lab, 'ours'))
+    survives(lab, [('ours2', 'ours'), ('stock', 'ours')], 'receiver moved', lambda: move_host(lab, 'ours'))
     direct(lab, *PAIRS)
+
+
+@test('a stock node gets another address')
+def stock_moves(lab):
+    survives(lab, PAIRS[1:], 'stock moved', lambda: move_host(lab, 'stock'))
+    direct(lab, *PAIRS[1:])
 
 
 @test('the gateway gets another public address and forgets its mappings')
