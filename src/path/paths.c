@@ -201,18 +201,23 @@ struct candidate *path_candidate(struct paths *p, mono now, struct path_peer *pe
 	return c;
 }
 
-static void set_map_endpoints(struct paths *p, mono now, struct path_peer *peer,
+/* True: there are some that were not known before. */
+static bool set_map_endpoints(struct paths *p, mono now, struct path_peer *peer,
                               const struct path_peer_cfg *cfg)
 {
+	bool fresh = false;
+
 	vec_each(struct candidate *, c, &peer->candidates)
 		c->from_map = false;
 	for (size_t i = 0; i < cfg->n_endpoints; i++) {
 		struct candidate *c = path_candidate(p, now, peer, &cfg->endpoints[i], true);
 
+		fresh |= c && never(c->last_ping);
 		if (c)
 			c->from_map = true;
 	}
 	purge_candidates(peer, now);
+	return fresh;
 }
 
 /* ---- peers ---------------------------------------------------------------- */
@@ -295,7 +300,10 @@ struct path_peer *paths_peer_set(struct paths *p, mono now, const struct path_pe
 	peer->wg_only = cfg->wg_only;
 	peer->relay_capable = cfg->relay_capable;
 	set_control_key(p, now, peer, &cfg->disco);
-	set_map_endpoints(p, now, peer, cfg);
+	/* Control knows of a move before a relay does that the peer has lost. */
+	if (set_map_endpoints(p, now, peer, cfg) && peer->heartbeat.us != MONO_NEVER.us &&
+	    !path_trusted(peer, now))
+		path_full_ping(p, now, peer, true);
 	path_update(p, now, peer);
 	return peer;
 }

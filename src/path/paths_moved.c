@@ -97,6 +97,7 @@ void path_moved_seen(struct paths *p, mono now, struct path_peer *peer, const st
 			return;
 		peer->moved_at = now;
 		begin(p, peer, false, now);
+		p->own_at = (mono){ 0 };
 		paths_want_endpoints(p);
 	}
 	peer->seen_via = *via;

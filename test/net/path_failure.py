@@ -1,8 +1,7 @@
 """TCP goes on when the direct path dies, a relay or the control server is killed, a machine sleeps.
 
 A stream of small writes runs through the tunnel; what is judged is the longest pause between two of them,
-measured at the receiver. Between our nodes it is meant to stay under 5 seconds (1 to 2 are seen), with a stock
-node it is the stock node's 6.5 seconds of trust, and TCP's pauses. The limits leave room for a busy machine.
+measured at the receiver. A direct path that dies is left within 5 seconds in each direction (1 to 2 are seen).
 """
 import sys
 
@@ -17,7 +16,7 @@ def join(lab):
 
 @test('a direct path that dies is left for the relay')
 def dead_path(lab):
-    survives(lab, PAIRS, 'UDP died', lambda: lab.cut('ours', 'meta l4proto udp'))
+    survives(lab, PAIRS, 'UDP died', lambda: lab.cut('ours', 'meta l4proto udp'), 5)
     check(lab.ping_path('ours', lab.addresses['ours2'], 1, '--until-direct=false') == 'derp', 'the path is DERP')
     lab.mend('ours')
     direct(lab, *PAIRS)

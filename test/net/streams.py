@@ -62,16 +62,27 @@ class Stream:
 
 
 def survives(lab, pairs, what, happens, limit=GAP):
-    """Streams between these pairs go on after happens()."""
+    """Streams between these pairs go on after happens(); once more if it took too long: the machine may be busy."""
+    for last in (False, True):
+        gaps = pauses(lab, pairs, what, happens)
+        long = [f'{a} to {b} paused {gap:.1f} s' for a, b, gap in gaps if gap >= limit]
+        if not long:
+            return
+        check(not last, ', '.join(long))
+        direct(lab, *pairs)
+
+
+def pauses(lab, pairs, what, happens):
+    """(a, b, seconds) of each pair's stream."""
     streams = [(a, b, Stream(lab, a, b)) for a, b in pairs]
     try:
         time.sleep(1)
         since = time.monotonic()
         happens()
-        for a, b, stream in streams:
-            gap = stream.settled(since)
+        gaps = [(a, b, stream.settled(since)) for a, b, stream in streams]
+        for a, b, gap in gaps:
             print(f'# {what}: {a} to {b} paused {gap:.1f} s')
-            check(gap < limit, f'{a} to {b} paused {gap:.1f} s')
+        return gaps
     finally:
         for _, _, stream in streams:
             stream.end()

@@ -542,6 +542,127 @@ static void a_ping_asked_for_by_a_person_is_answered_with_its_way(void)
 	paths_free(p);
 }
 
+/* Lists of the call-me-maybes that go out within the time. */
+static size_t calls_within(int64_t us, struct disco_msg *ret, size_t max)
+{
+	mono end = mono_after(now, us);
+	struct disco_msg m;
+	size_t n = 0;
+
+	while (mono_before(now, end)) {
+		while (next_msg(&m)) {
+			if (m.type == DISCO_CALL_ME_MAYBE && n < max)
+				ret[n++] = m;
+		}
+		pass(10000);
+	}
+	return n;
+}
+
+static bool lists(const struct disco_msg *m, uint8_t last)
+{
+	struct addr a = an_addr(last);
+
+	for (size_t i = 0; i < m->n_endpoints; i++) {
+		if (addr_eq(&m->endpoints[i], &a))
+			return true;
+	}
+	return false;
+}
+
+static void after_a_move_the_old_address_is_listed_once_more_and_then_not(void)
+{
+	struct addr fresh = an_addr(98);
+	struct disco_msg m[8];
+
+	start(1);
+	make_direct(1, 20000);
+	paths_link_changed(p, now);
+	CHECK_EQ(calls_within(100000, m, 8), 0);
+	paths_own_endpoints(p, now, &fresh, 1);
+	CHECK_EQ(calls_within(200000, m, 8), 2);
+	CHECK(lists(&m[0], 98) && lists(&m[0], 99));
+	CHECK(lists(&m[1], 98) && !lists(&m[1], 99));
+	/* Until the peer is heard from it is said again. */
+	CHECK_EQ(calls_within(500000, m, 8), 2);
+	paths_heard(p, now, peer, &(struct path_from){ .via.addr = an_addr(1) });
+	CHECK_EQ(calls_within(2 * US_PER_S, m, 8), 0);
+	paths_free(p);
+}
+
+/* Answers a ping of the heartbeat, saying that we are seen at this address. */
+static void answer_seen_as(uint8_t last)
+{
+	struct disco_msg m, pong = { .type = DISCO_PONG, .source = an_addr(last) };
+	struct path_from from = by_udp(1);
+
+	while (next_msg(&m)) {
+		if (m.type != DISCO_PING || out.act != PATHS_SEND)
+			continue;
+		pong.txid = m.txid;
+		from_peer(&pong, &from);
+		return;
+	}
+	CHECK(false);
+}
+
+static void a_pong_that_sees_us_elsewhere_has_the_peer_told(void)
+{
+	struct disco_msg m[8];
+
+	start(1);
+	make_direct(1, 20000);
+	pass(3 * US_PER_S);
+	answer_seen_as(99);
+	CHECK_EQ(calls_within(100000, m, 8), 0);
+	pass(2900000);
+	answer_seen_as(55);
+	CHECK_EQ(calls_within(200000, m, 8), 2);
+	CHECK(lists(&m[0], 55) && lists(&m[0], 99));
+	CHECK(lists(&m[1], 55) && !lists(&m[1], 99));
+	CHECK(choice().trusted && !choice().derp);
+	paths_free(p);
+}
+
+static void an_address_that_the_peer_calls_from_no_more_is_left_at_once(void)
+{
+	struct disco_msg cmm = { .type = DISCO_CALL_ME_MAYBE, .n_endpoints = 1 };
+	struct path_from derp = by_derp();
+
+	start(1);
+	make_direct(1, 20000);
+	cmm.endpoints[0] = an_addr(1);
+	from_peer(&cmm, &derp);
+	CHECK(choice().trusted);
+	cmm.endpoints[0] = an_addr(2);
+	from_peer(&cmm, &derp);
+	CHECK(!choice().udp && choice().derp);
+	paths_free(p);
+}
+
+static void a_peer_that_stops_in_mid_flow_is_asked_whether_it_is_there(void)
+{
+	struct disco_msg m;
+	unsigned pings = 0;
+
+	start(1);
+	make_direct(1, 20000);
+	pass(1500000);
+	paths_heard(p, now, peer, &(struct path_from){ .via.addr = an_addr(1) });
+	while (next())
+		;
+	pass(400000);
+	CHECK(!next_msg(&m));
+	pass(200000);
+	while (next_msg(&m))
+		pings += m.type == DISCO_PING;
+	CHECK_EQ(pings, 1);
+	/* No answer either: it is as with data of ours that nobody answers. */
+	pass(1500000);
+	CHECK(choice().derp);
+	paths_free(p);
+}
+
 int main(void)
 {
 	crypto_start();
@@ -564,5 +685,9 @@ int main(void)
 	RUN(a_person_hears_of_a_ping_that_a_change_of_keys_lost);
 	RUN(a_removed_peer_leaves_nothing_behind);
 	RUN(a_ping_asked_for_by_a_person_is_answered_with_its_way);
+	RUN(after_a_move_the_old_address_is_listed_once_more_and_then_not);
+	RUN(a_pong_that_sees_us_elsewhere_has_the_peer_told);
+	RUN(an_address_that_the_peer_calls_from_no_more_is_left_at_once);
+	RUN(a_peer_that_stops_in_mid_flow_is_asked_whether_it_is_there);
 	return check_done();
 }
