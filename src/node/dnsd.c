@@ -11,6 +11,7 @@
 #include "platform/dgram.h"
 #include "platform/listen.h"
 #include "platform/stream.h"
+#include "platform/sysctl.h"
 
 enum { LISTEN_MAX = 4, LENGTH = 2 };
 
@@ -195,12 +196,25 @@ static int forward(struct dnsd *d, const struct dnsd_ask *a, bool tcp, struct sp
 	return r;
 }
 
+/*
+ * This host, and those whose packets it forwards: containers, a network behind
+ * it. A neighbour in the LAN who sends his here is told nothing of the tailnet.
+ */
+static bool may_ask(const struct addr *from)
+{
+	const char *forwards = ip_is4(&from->ip) ? "net/ipv4/ip_forward"
+	                                         : "net/ipv6/conf/all/forwarding";
+	int on = 0;
+
+	return socket_has_address(&from->ip) || (sysctl_get(forwards, &on) == 0 && on);
+}
+
 static void on_datagram(void *owner, const struct addr *from, struct span bytes)
 {
 	struct endpoint *at = owner;
 	struct dnsd *d = at->d;
 	size_t n;
-	int r = try_local(d, bytes, false, &n);
+	int r = may_ask(from) ? try_local(d, bytes, false, &n) : ERR_DENIED;
 
 	if (r > 0)
 		(void)!dgram_send(at->udp, from, span(d->answer, n));
@@ -288,8 +302,7 @@ static void on_accepted(void *owner, struct listener *l, int fd, const struct ad
 	struct conn *c;
 
 	(void)l;
-	(void)peer;
-	if (d->n_conns >= DNSD_TCP_MAX) {
+	if (d->n_conns >= DNSD_TCP_MAX || !may_ask(peer)) {
 		fd_close(fd);
 		return;
 	}
@@ -357,7 +370,9 @@ static int open_endpoint(struct dnsd *d, const struct addr *at)
 	struct dgram_cfg udp = {
 		.ev = d->cfg.ev, .bind = *at, .freebind = true, .recv = on_datagram, .owner = e
 	};
-	struct listen_cfg tcp = { .accepted = on_accepted, .owner = e, .backlog = DNSD_TCP_MAX };
+	struct listen_cfg tcp = {
+		.accepted = on_accepted, .owner = e, .backlog = DNSD_TCP_MAX, .freebind = true
+	};
 	int r = dgram_open(&udp, &e->udp);
 
 	if (r < 0)

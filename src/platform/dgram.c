@@ -49,6 +49,15 @@ static void on_readable(struct ev_io *io, unsigned events)
 	d->freed = NULL;
 }
 
+bool socket_has_address(const struct ip *ip)
+{
+	union sockaddr_any at;
+	socklen_t n = sockaddr_from(&(struct addr){ .ip = *ip }, false, &at);
+	AUTO(fd_close) int fd = socket(at.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && bind(fd, &at.sa, n) == 0;
+}
+
 int socket_mark(int fd, uint32_t mark)
 {
 	return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ? -errno : 0;

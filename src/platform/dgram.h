@@ -45,5 +45,7 @@ DEFINE_AUTO(dgram_close, struct dgram *)
 NODISCARD int dgram_send(struct dgram *d, const struct addr *to, struct span bytes);
 NODISCARD int dgram_local(const struct dgram *d, struct addr *ret);
 
+/* Is it an address of this host? */
+bool socket_has_address(const struct ip *ip);
 /* SO_MARK on any socket, for routing rules. -errno; needs CAP_NET_ADMIN */
 NODISCARD int socket_mark(int fd, uint32_t mark);

@@ -100,7 +100,7 @@ int listener_from_fd(struct ev *ev, int fd, const struct listen_cfg *cfg, struct
 	return 0;
 }
 
-static int open_socket(const union sockaddr_any *at, socklen_t n)
+static int open_socket(const union sockaddr_any *at, socklen_t n, bool freebind)
 {
 	int one = 1, off = 0;
 	int family = at->sa.sa_family;
@@ -111,6 +111,8 @@ static int open_socket(const union sockaddr_any *at, socklen_t n)
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (freebind && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)) < 0)
+		return -errno;
 	if (bind(fd, &at->sa, n) < 0)
 		return -errno;
 	return TAKE_FD(fd);
@@ -132,7 +134,7 @@ int listener_tcp(struct ev *ev, const struct addr *at, const struct listen_cfg *
 {
 	union sockaddr_any sa;
 	socklen_t n = sockaddr_from(at, false, &sa);
-	int fd = open_socket(&sa, n);
+	int fd = open_socket(&sa, n, cfg->freebind);
 
 	return fd < 0 ? fd : start(ev, fd, cfg, ret);
 }
@@ -156,11 +158,11 @@ static int bind_path(const char *path, mode_t mode)
 		return -ENAMETOOLONG;
 	memcpy(un.sun_path, path, strlen(path) + 1);
 	memcpy(&at.storage, &un, sizeof(un));
-	fd = open_socket(&at, sizeof(un));
+	fd = open_socket(&at, sizeof(un), false);
 	if (fd == -EADDRINUSE && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	    !is_in_use(&at, sizeof(un))) {
 		(void)unlink(path);
-		fd = open_socket(&at, sizeof(un));
+		fd = open_socket(&at, sizeof(un), false);
 	}
 	if (fd >= 0 && chmod(path, mode) < 0) {
 		int e = errno;

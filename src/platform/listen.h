@@ -23,6 +23,7 @@ struct listen_cfg {
 	void (*accepted)(void *owner, struct listener *l, int fd, const struct addr *peer);
 	void *owner;
 	unsigned backlog; /* 0: 1024 */
+	bool freebind;    /* TCP: the address may not be there yet */
 };
 
 /*

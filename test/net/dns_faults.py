@@ -154,7 +154,7 @@ def doh(lab):
     for address in ('1.1.1.1/32', '76.76.10.22/32'):
         lab.address(lab.hub, 'br0', address)
     files = (lab.path('doh.crt'), lab.path('doh.key'))
-    self_signed(*files, 'DNS:cloudflare-dns.com,DNS:dns.controld.com')
+    self_signed(*files, 'DNS:cloudflare-dns.com', 'DNS:dns.controld.com')
     p = lab.stub('1.1.1.1', '76.76.10.22', log='doh.log', env={'DOH': ','.join(files)})
     code, answers, text = ask(lab, 'plain.doh.test')
     check((code, answers) == ('NOERROR', ['192.0.2.1']), text)

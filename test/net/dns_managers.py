@@ -1,4 +1,5 @@
-"""Who keeps the host's resolver is told, and has it back: resolv.conf itself, Debian's resolvconf, openresolv.
+"""Who keeps the host's resolver is told, and has it back: resolv.conf itself, Debian's resolvconf, openresolv,
+systemd-resolved, NetworkManager.
 
 Each node runs with an /etc of its own; resolvconf and openresolv are laid over /usr for it alone. resolv.conf as it was
 must come back whatever happens: other programs that write it, another daemon of ours, kill -9, a start after it.
@@ -18,9 +19,9 @@ def children(pid):
 
 
 def kill_all(lab, who):
-    """Every process of the daemon at once, without a word."""
+    """Every process of the daemon at once, without a word. (Who keeps its resolver may be its child, too.)"""
     p = lab.daemons[who]
-    pids = [p.pid] + children(p.pid)
+    pids = [p.pid] + [c for c in children(p.pid) if 'fairlead' in open(f'/proc/{c}/comm').read()]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     p.wait()
@@ -228,55 +229,148 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 """
 
 
+def bus(lab):
+    """A shell line that starts a message bus in the namespaces of the daemon, which is started by the same line."""
+    with open(lab.path('bus.conf'), 'w') as f:
+        f.write(BUS)
+    return (f'mount -t tmpfs tmpfs /run && mkdir -p /run/dbus /run/systemd && '
+            f'dbus-daemon --config-file={lab.path("bus.conf")} --fork --print-pid=3 3>{lab.path("bus.pid")} && ')
+
+
+def background(lab, name, line):
+    """A shell line that starts a program and writes down its process id."""
+    return f'{{ {line} >{lab.path(name)}.log 2>&1 & echo $! >{lab.path(name)}.pid; }} && '
+
+
+def end_of(lab, *names):
+    for name in names:
+        try:
+            os.kill(int(open(lab.path(f'{name}.pid')).read()), signal.SIGTERM)
+        except (ProcessLookupError, FileNotFoundError):
+            pass
+
+
+def within(lab, line):
+    """The line where the daemon is, with the /etc and the bus it sees."""
+    return command(['nsenter', '-t', str(lab.daemons['a'].pid), '-m', '-n', 'sh', '-c', line]).stdout
+
+
+def resolved_line(lab, servers):
+    """systemd-resolved as the host's resolver: its own files in /etc, and how it is started."""
+    program, env = unpacked('systemd-resolved', 'lib/systemd/systemd-resolved')
+    for name, line in (('passwd', 'systemd-resolve:x:990:990::/:/bin/false'), ('group', 'systemd-resolve:x:990:')):
+        with open(lab.path('a', 'etc', name), 'r+') as f:
+            if line not in f.read():
+                f.write(line + '\n')
+    os.makedirs(lab.path('a', 'etc', 'systemd'), exist_ok=True)
+    with open(lab.path('a', 'etc', 'systemd', 'resolved.conf'), 'w') as f:
+        f.write(f'[Resolve]\nDNS={servers}\nFallbackDNS=\nDNSSEC=no\nLLMNR=no\n')
+    lab.write_resolv('a', '# This is managed by man:systemd-resolved(8).\nnameserver 127.0.0.53\n')
+    return f'env LD_LIBRARY_PATH={env["LD_LIBRARY_PATH"]} {program}'
+
+
 @test('systemd-resolved sends us what is ours and nothing else, also after its restart, and forgets us in the end')
 def resolved(lab):
     clear(lab, 'a')
-    program, env = unpacked('systemd-resolved', 'lib/systemd/systemd-resolved')
-    with open(lab.path('bus.conf'), 'w') as f:
-        f.write(BUS)
-    with open(lab.path('a', 'etc', 'passwd'), 'a') as f:
-        f.write('systemd-resolve:x:990:990::/:/bin/false\n')
-    with open(lab.path('a', 'etc', 'group'), 'a') as f:
-        f.write('systemd-resolve:x:990:\n')
-    os.makedirs(lab.path('a', 'etc', 'systemd'), exist_ok=True)
-    with open(lab.path('a', 'etc', 'systemd', 'resolved.conf'), 'w') as f:
-        f.write('[Resolve]\nDNS=10.88.0.2\nDNSSEC=no\nLLMNR=no\n')
-    lab.write_resolv('a', '# This is managed by man:systemd-resolved(8).\nnameserver 127.0.0.53\n')
-    start = f'env LD_LIBRARY_PATH={env["LD_LIBRARY_PATH"]} {program}'
-    # They live in the namespaces of the daemon, so it is started by the same line.
-    lab.mounts['a'] = (f'mount -t tmpfs tmpfs /run && mkdir -p /run/dbus /run/systemd && '
-                       f'dbus-daemon --config-file={lab.path("bus.conf")} --fork --print-pid=3 3>{lab.path("bus.pid")} && '
-                       f'{{ {start} >/dev/null 2>&1 & echo $! >{lab.path("resolved.pid")}; }} && sleep 1 && ')
+    start = resolved_line(lab, '10.88.0.2')
+    lab.mounts['a'] = bus(lab) + background(lab, 'resolved', start) + 'sleep 1 && '
     lab.daemon('a')
-    pids = [int(open(lab.path(f'{n}.pid')).read()) for n in ('bus', 'resolved')]
     try:
         lab.up('a', '--accept-dns')
         check('by way of systemd-resolved' in lab.ours('a', 'dns', 'status').stdout, lab.ours('a', 'dns', 'status').stdout)
         asks_resolved(lab, 'r1')
-        os.kill(pids[1], signal.SIGTERM)
-        again = command(['nsenter', '-t', str(lab.daemons['a'].pid), '-m', '-n', 'sh', '-c', f'{start} >/dev/null 2>&1 & echo $!']).stdout
-        pids[1] = int(again)
+        end_of(lab, 'resolved')
+        within(lab, background(lab, 'resolved', start) + 'true')
         asks_resolved(lab, 'r2')
         lab.cli('a', 'down')
         wait_until(lambda: '100.64.' not in stub(lab, 'a.ts.test'), 'our names are unknown again', 20)
         check('192.0.2.2' in stub(lab, 'r3.example.com'), 'others are not')
     finally:
         clear(lab, 'a')
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
+        end_of(lab, 'bus', 'resolved')
+
+
+def network_manager(lab, dns):
+    """A shell line that starts NetworkManager, which has the wire and its resolver, 10.88.0.2, in a connection of its own."""
+    program, env = unpacked('network-manager', 'usr/sbin/NetworkManager')
+    top = lab.path('a', 'etc', 'NetworkManager')
+    shutil.rmtree(top, ignore_errors=True)
+    os.makedirs(f'{top}/system-connections')
+    with open(f'{top}/NetworkManager.conf', 'w') as f:
+        f.write(f'[main]\nplugins=keyfile\ndns={dns}\nauth-polkit=false\n[device]\nmatch-device=interface-name:eth0\nmanaged=1\n')
+    with open(f'{top}/system-connections/wire.nmconnection', 'w') as f:
+        f.write(f'[connection]\nid=wire\nuuid=5c8a2b52-8f2d-4c39-9d0a-1d1c6f1c9d11\ntype=ethernet\ninterface-name=eth0\n'
+                f'[ipv4]\nmethod=manual\naddress1={lab.at("a")}/24,{HUB}\ndns=10.88.0.2;\n[ipv6]\nmethod=disabled\n')
+    os.chmod(f'{top}/system-connections/wire.nmconnection', 0o600)
+    # Without udev, as in a container, it does not wait for it: that is where /sys is read-only.
+    return ('mount -o remount,ro /sys && mkdir -p /run/nm && mount -t tmpfs tmpfs /var/lib/NetworkManager 2>/dev/null; ' +
+            background(lab, 'nm', f'env LD_LIBRARY_PATH={env["LD_LIBRARY_PATH"]} {program} --no-daemon --debug') +
+            f'until {nmcli("connection up wire")} >/dev/null 2>&1; do sleep 0.2; done; ')
+
+
+def nmcli(args):
+    program, env = unpacked('network-manager', 'usr/bin/nmcli')
+    return f'env LD_LIBRARY_PATH={env["LD_LIBRARY_PATH"]} {program} {args}'
+
+
+def asks_through_us(lab, name, want):
+    wait_until(lambda: is_ours(lab, 'a') and lab.short('a', name) == [want], f'ours, and {name} is {want}', 20)
+
+
+@test('NetworkManager that keeps resolv.conf itself has it back, with what it wrote meanwhile')
+def nm_alone(lab):
+    clear(lab, 'a')
+    lab.write_resolv('a', '')
+    started = network_manager(lab, 'default')
+    lab.mounts['a'] = bus(lab) + started + 'until grep -q "Generated by Net" /etc/resolv.conf; do sleep 0.1; done; '
+    try:
+        lab.daemon('a')
+        lab.up('a', '--accept-dns')
+        asks_through_us(lab, 'n1.example.com', '192.0.2.2')
+        text = lab.ours('a', 'dns', 'status').stdout
+        check('NetworkManager keeps resolv.conf itself' in text and 'Before us it asked: 10.88.0.2' in text, text)
+        within(lab, nmcli('connection modify wire ipv4.dns 10.88.0.3') + ' && ' + nmcli('device reapply eth0'))
+        asks_through_us(lab, 'n2.example.com', '192.0.2.3')
+        check(lab.addresses('a')[0] in within(lab, 'ip -o addr'), 'our interface is left alone')
+        end_of(lab, 'nm')
+        within(lab, started + 'true')
+        asks_through_us(lab, 'n3.example.com', '192.0.2.3')
+        lab.cli('a', 'down')
+        wait_until(lambda: lab.resolv('a').startswith('# Generated by NetworkManager\n'), 'as NetworkManager wrote it', 20)
+        check('nameserver 10.88.0.3\n' in lab.resolv('a') and '100.100' not in lab.resolv('a') and not left(lab, 'a'), lab.resolv('a'))
+    finally:
+        clear(lab, 'a')
+        end_of(lab, 'nm', 'bus')
+
+
+@test('NetworkManager that hands names to systemd-resolved keeps its part there, and we ours')
+def nm_resolved(lab):
+    clear(lab, 'a')
+    start = resolved_line(lab, '')
+    lab.mounts['a'] = bus(lab) + background(lab, 'resolved', start) + 'sleep 1 && ' + network_manager(lab, 'systemd-resolved')
+    lab.daemon('a')
+    try:
+        lab.up('a', '--accept-dns')
+        text = lab.ours('a', 'dns', 'status').stdout
+        check('by way of systemd-resolved' in text, text)
+        asks_resolved(lab, 'm1')
+        within(lab, nmcli('connection modify wire ipv4.dns 10.88.0.3') + ' && ' + nmcli('device reapply eth0'))
+        asks_resolved(lab, 'm2', '192.0.2.3')
+        kill_all(lab, 'a')
+        wait_until(lambda: '192.0.2.3' in stub(lab, 'm3.example.com'), 'after a crash the host asks as before', 20)
+    finally:
+        clear(lab, 'a')
+        end_of(lab, 'nm', 'resolved', 'bus')
 
 
 def stub(lab, name):
     return lab.dig('a', '+short', name, server='127.0.0.53')
 
 
-def asks_resolved(lab, tag):
+def asks_resolved(lab, tag, others='192.0.2.2'):
     wait_until(lambda: stub(lab, 'a.ts.test').strip() == lab.addresses('a')[0], 'a name of the tailnet, asked of resolved', 30)
     wait_until(lambda: '192.0.2.4' in stub(lab, f'{tag}.corp.test'), 'a split name', 20)
-    wait_until(lambda: '192.0.2.2' in stub(lab, f'{tag}.example.com'), 'another name', 20)
+    wait_until(lambda: others in stub(lab, f'{tag}.example.com'), 'another name', 20)
     corp = [q for q in lab.asked() if q[2] == f'{tag}.corp.test']
     check(corp and all(q[0] == '10.88.0.4' for q in corp), f'asked of its resolver alone: {corp}')
 

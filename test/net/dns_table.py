@@ -271,9 +271,12 @@ MEANT = {
 }
 
 
-def questions(lab, who):
+SERVICE4, SERVICE6 = '100.100.100.100', 'fd7a:115c:a1e0::53'
+
+
+def questions(lab, who, server, lines=TABLE):
     """What dig prints for each line of the table."""
-    return [lab.dig(who, '+nocookie', '+noidnin', '+noidnout', '+nosearch', *line.split()) for line in TABLE]
+    return [lab.dig(who, '+nocookie', '+noidnin', '+noidnout', '+nosearch', *line.split(), server=server) for line in lines]
 
 
 def told(text):
@@ -305,8 +308,7 @@ def table(lab):
     lab.up_all('--accept-dns')
     for who in ('ours', 'stock'):
         wait_until(lambda: lab.short(who, 'sub.ours.ts.test'), f'{who} knows the names')
-    with ThreadPoolExecutor(2) as pool:
-        ours, stock = pool.map(lambda who: questions(lab, who), ('ours', 'stock'))
+    ours, stock = asked_of_both(lab, SERVICE4)
     wrong = []
     for line, a, b in zip(TABLE, ours, stock):
         a, b = told(a), told(b)
@@ -314,6 +316,40 @@ def table(lab):
             wrong.append(f'{line}\n  ours  {a}\n  stock {b}')
     check(len(TABLE) >= 100, 'a table of a hundred')
     check(not wrong, f'{len(wrong)} differ:\n' + '\n'.join(wrong))
+
+
+def asked_of_both(lab, server, lines=TABLE):
+    with ThreadPoolExecutor(2) as pool:
+        return pool.map(lambda who: questions(lab, who, server, lines), ('ours', 'stock'))
+
+
+def without_ttl(answer):
+    """Ours may be kept ones, and older."""
+    return [re.sub(r' \d+ (IN|CH|HS) ', r' \1 ', part) for part in answer]
+
+
+@test('at the IPv6 address the answers are the same, by UDP and by TCP')
+def by_ipv6(lab):
+    lines = [line for line in TABLE if line not in MEANT and not any(x in line for x in ('slow-', 'only.', 'cut.'))]
+    lines += [f'{line} +tcp' for line in lines if '+tcp' not in line and '+ignore' not in line][::4]
+    ours, stock = ([without_ttl(told(a)) for a in answers] for answers in asked_of_both(lab, SERVICE6, lines))
+    wrong = [f'{line}\n  ours  {a}\n  stock {b}' for line, a, b in zip(lines, ours, stock) if a != b]
+    check(not wrong, f'{len(wrong)} differ:\n' + '\n'.join(wrong))
+
+
+@test('a neighbour is answered where the host forwards for it, and nowhere else, as by the stock node')
+def neighbour(lab):
+    lab.address(lab.hub, 'br0', 'fd88::1/64')
+    for who in ('ours', 'stock'):
+        via = {SERVICE4: lab.at(who), SERVICE6: f'fd88::{lab.at(who)[-2:]}'}
+        lab.address(lab.ns[who], 'eth0', via[SERVICE6] + '/64')
+        for service, way in via.items():
+            lab.ip(lab.hub, 'route', 'replace', service, 'via', way)
+        for forwards in (0, 1):
+            command(['sysctl', '-qw', f'net.ipv4.ip_forward={forwards}', f'net.ipv6.conf.all.forwarding={forwards}'], ns=lab.ns[who])
+            for how in ([f'@{service}', *tcp] for service in via for tcp in ([], ['+tcp'])):
+                said = command(['dig', '+short', '+time=1', '+tries=1', 'ours.ts.test', *how], ns=lab.hub, ok=False).stdout
+                check((lab.addresses('ours')[0] in said) == bool(forwards), f'{who}, forwarding {forwards}, {how}: {said}')
 
 
 def sorted_names(v):
