@@ -244,6 +244,14 @@ int cmd_generate(struct config *cfg, int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+static void print_leftovers(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->unknown.n; i++)
+		printf("  configuration: unknown key: %s\n", cfg->unknown.v[i]);
+	for (size_t i = 0; i < cfg->unused.n; i++)
+		printf("  configuration: not used: %s\n", cfg->unused.v[i]);
+}
+
 /* import headscale --config FILE [--dry-run] */
 int cmd_import(struct config *cfg, int argc, char **argv)
 {
@@ -264,6 +272,8 @@ int cmd_import(struct config *cfg, int argc, char **argv)
 	       report.api_keys, report.policy ? "yes" : "none", report.skipped);
 	for (size_t i = 0; i < report.notes.n; i++)
 		printf("  %s\n", report.notes.v[i]);
+	if (dry)
+		print_leftovers(cfg);
 	import_report_done(&report);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,18 +2,22 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "coordinator/hostinfo.h"
 #include "coordinator/names.h"
 #include "coordinator/state.h"
+#include "coordinator/tailnet_policy.h"
+#include "platform/dial.h"
 
 void import_report_done(struct import_report *r)
 {
@@ -23,6 +27,7 @@ void import_report_done(struct import_report *r)
 struct import {
 	sqlite3 *db;
 	struct state *st;
+	struct tailnet_policy *policy; /* which says what tags a user may give */
 	struct import_report *report;
 	wall now;
 };
@@ -107,11 +112,21 @@ static void add_endpoint(void *arg, struct span s)
 		vec_push(list, a);
 }
 
-static void note(struct import *im, const char *what, uint64_t id, const char *why)
+static void say(struct import *im, const char *fmt, ...) PRINTF(2, 3);
+static void say(struct import *im, const char *fmt, ...)
 {
-	AUTO_FREE char *line = str_fmt("%s %llu: %s", what, (unsigned long long)id, why);
+	AUTO_DONE(buf) struct buf line = { 0 };
+	va_list ap;
 
-	texts_add(&im->report->notes, span_str(line));
+	va_start(ap, fmt);
+	buf_vfmt(&line, fmt, ap);
+	va_end(ap);
+	texts_add(&im->report->notes, buf_span(&line));
+}
+
+static void leave_out(struct import *im, const char *what, uint64_t id, const char *why)
+{
+	say(im, "%s %llu: %s", what, (unsigned long long)id, why);
 	im->report->skipped++;
 }
 
@@ -157,7 +172,7 @@ static int take_auth_key(struct import *im, sqlite3_stmt *row)
 		set(&k->prefix, span_str(parts.prefix));
 		set(&k->hash, span_str(digest));
 	} else {
-		note(im, "pre-auth key", k->id, "neither a hash nor a key");
+		leave_out(im, "pre-auth key", k->id, "neither a hash nor a key");
 		auth_key_free(k);
 		return 0;
 	}
@@ -239,32 +254,35 @@ static void find_owner(struct import *im, struct node *n)
 }
 
 /*
- * Before 0.28 tags that a node asked for were judged anew for each map and not
- * kept; now they are an administrator's or a login's to give.
+ * Before 0.28 tags that a node asked for were judged anew for each map, and not
+ * kept. Here, as in 0.28, a node has them for good if the policy lets its user
+ * give them.
  */
-static void name_wishes(struct import *im, sqlite3_stmt *row, const struct node *n)
+static void grant_wishes(struct import *im, sqlite3_stmt *row, struct node *n)
 {
-	__attribute__((cleanup(arena_done))) struct arena a = { 0 };
-	AUTO_DONE(buf) struct buf wished = { 0 };
-	struct js *info = NULL;
+	const struct user *u = state_user(im->st, n->user_id ? n->user_id : number(row, "user_id"));
+	static const struct texts none = { 0 }; /* what it has already does not count against him */
 
-	if (column(row, "forced_tags") < 0 ||
-	    js_parse(&a, text(row, "host_info"), false, &info, NULL) < 0)
+	if (column(row, "forced_tags") < 0)
 		return;
-	for (const struct js *t = js_first(js_get(info, "RequestTags")); t; t = t->next) {
-		AUTO_FREE char *tag = span_dup(js_text(t));
+	for (size_t i = 0; i < n->request_tags.n; i++) {
+		const char *tag = n->request_tags.v[i];
+		unsigned long long id = n->id;
 
-		if (!texts_has(&n->tags, tag))
-			buf_fmt(&wished, "%s%s", wished.n ? "," : "", tag);
+		if (texts_has(&n->tags, tag))
+			continue;
+		if (u && tailnet_policy_may_tag(im->policy, u, &none, tag)) {
+			say(im, "node %llu: has %s, which it asked for", id, tag);
+			texts_add(&n->tags, span_str(tag));
+			n->user_id = 0;
+		} else {
+			say(im,
+			    "node %llu: asked for %s, which its user may not give: "
+			    "`nodes tag -i %llu -t %s` gives it",
+			    id, tag, id, tag);
+		}
 	}
-	if (wished.n) {
-		AUTO_FREE char *line = str_fmt(
-			"node %llu: asked for tags, which are not taken over: "
-			"`nodes tag -i %llu -t %s` gives them",
-			(unsigned long long)n->id, (unsigned long long)n->id, buf_text(&wished));
-
-		texts_add(&im->report->notes, span_str(line));
-	}
+	texts_normalise(&n->tags);
 }
 
 static int take_node(struct import *im, sqlite3_stmt *row)
@@ -273,15 +291,15 @@ static int take_node(struct import *im, sqlite3_stmt *row)
 
 	n->id = number(row, "id");
 	if (read_keys(row, n) < 0) {
-		note(im, "node", n->id, "its keys or addresses cannot be read");
+		leave_out(im, "node", n->id, "its keys or addresses cannot be read");
 		return 0;
 	}
 	read_owner(row, n);
 	read_rest(im, row, n);
 	find_owner(im, n);
-	name_wishes(im, row, n);
+	grant_wishes(im, row, n);
 	if (!n->tags.n && !state_user(im->st, n->user_id)) {
-		note(im, "node", n->id, "it belongs to nobody");
+		leave_out(im, "node", n->id, "it belongs to nobody");
 		return 0;
 	}
 	im->report->nodes++;
@@ -294,6 +312,41 @@ static int take_policy(struct import *im, sqlite3_stmt *row)
 	return state_policy_save(im->st, text(row, "data"), im->now, "import");
 }
 
+/* The policy that will be in force, with the users that there are. */
+static int read_policy(struct import *im, const struct config *cfg, struct buf *ret)
+{
+	struct store *s = state_store(im->st);
+	AUTO_FREE char *stored = NULL;
+	wall at;
+	int r;
+
+	if (strcmp(cfg->policy_mode, "database") != 0)
+		return *cfg->policy_path ? file_read(cfg->policy_path, POLICY_TEXT_MAX, ret) : 0;
+	r = s->ops->get_policy(s, &stored, &at);
+	if (r >= 0 && stored)
+		buf_add_str(ret, stored);
+	return r;
+}
+
+/* One that is not accepted is told, and gives no tags. */
+static void set_policy(struct import *im, const struct config *cfg)
+{
+	AUTO_DONE(buf) struct buf source = { .max = POLICY_TEXT_MAX };
+	struct policy_issues issues = { 0 };
+	struct fault why = { 0 };
+	int r = read_policy(im, cfg, &source);
+
+	tailnet_policy_attach(im->policy, im->st);
+	if (r < 0)
+		say(im, "policy: %s cannot be read: %s", cfg->policy_path, err_text(r));
+	else if (source.n && tailnet_policy_set(im->policy, buf_span(&source), POLICY_ON_START,
+	                                        im->now, &issues) < 0) {
+		tailnet_policy_explain(&issues, &why);
+		say(im, "policy: not accepted here: %s", why.message);
+	}
+	policy_issues_done(&issues);
+}
+
 /* ---- tables ---- */
 
 static const struct {
@@ -303,8 +356,10 @@ static const struct {
 	{ "users", "SELECT * FROM users WHERE deleted_at IS NULL ORDER BY id", take_user },
 	{ "pre_auth_keys", "SELECT * FROM pre_auth_keys ORDER BY id", take_auth_key },
 	{ "api_keys", "SELECT * FROM api_keys ORDER BY id", take_api_key },
-	{ "nodes", "SELECT * FROM nodes WHERE deleted_at IS NULL ORDER BY id", take_node },
 	{ "policies", "SELECT * FROM policies ORDER BY id DESC LIMIT 1", take_policy },
+	/* When what they need is there: approved_routes is the mark of 0.26. */
+	{ "nodes", "SELECT *, approved_routes FROM nodes WHERE deleted_at IS NULL ORDER BY id",
+	  take_node },
 };
 
 static int take_table(struct import *im, size_t i)
@@ -313,7 +368,8 @@ static int take_table(struct import *im, size_t i)
 	int r = 0, rc = sqlite3_prepare_v2(im->db, tables[i].sql, -1, &row, NULL);
 
 	if (rc != SQLITE_OK) {
-		log_error("%s: %s", tables[i].table, sqlite3_errmsg(im->db));
+		log_error("%s: %s: not the schema of Headscale 0.26 to 0.29", tables[i].table,
+		          sqlite3_errmsg(im->db));
 		return ERR_MALFORMED;
 	}
 	while (r >= 0 && (rc = sqlite3_step(row)) == SQLITE_ROW)
@@ -372,9 +428,14 @@ static int build(struct import *im, const struct config *cfg, const char *target
 	if (r < 0)
 		return r;
 	store = NULL;
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(tables); i++)
+	im->policy = tailnet_policy_new(cfg->server_url);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(tables); i++) {
+		if (tables[i].take == take_node)
+			set_policy(im, cfg);
 		r = take_table(im, i);
+	}
 	state_free(im->st);
+	tailnet_policy_free(im->policy);
 	return r;
 }
 
@@ -406,6 +467,22 @@ static int swap(sqlite3 *old, const char *path, const char *target)
 	return rename(path, kept) < 0 || rename(target, path) < 0 ? -errno : 0;
 }
 
+static bool server_runs(const struct config *cfg)
+{
+	AUTO(fd_close) int fd = -1;
+
+	return dial_unix(cfg->unix_socket, &fd) >= 0;
+}
+
+/* The file is ours, and what it was made from lies beside it. */
+static bool taken_over(const struct config *cfg)
+{
+	AUTO_FREE char *kept = str_fmt("%s.headscale", cfg->db_path);
+
+	return !import_is_headscale(cfg->db_path) && access(cfg->db_path, R_OK) == 0 &&
+	       import_is_headscale(kept);
+}
+
 int import_headscale(const struct config *cfg, bool dry_run, struct import_report *ret)
 {
 	AUTO_FREE char *target = str_fmt("%s.importing", cfg->db_path);
@@ -413,6 +490,14 @@ int import_headscale(const struct config *cfg, bool dry_run, struct import_repor
 	int r;
 
 	*ret = (struct import_report){ 0 };
+	if (taken_over(cfg)) {
+		say(&im, "%s was taken over before: nothing is left to do", cfg->db_path);
+		return 0;
+	}
+	if (!dry_run && server_runs(cfg)) {
+		log_error("a server answers on %s: stop it first", cfg->unix_socket);
+		return ERR_BADSTATE;
+	}
 	if (!import_is_headscale(cfg->db_path)) {
 		log_error("%s is no Headscale database", cfg->db_path);
 		return ERR_MALFORMED;

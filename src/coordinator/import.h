@@ -6,6 +6,8 @@
  *
  * The new database is built beside the old one; then the old one is kept as
  * PATH.headscale and ours takes its place, so that the same configuration goes on.
+ * A second time nothing is left to do, and that is said. A server that still runs
+ * is not taken over: ERR_BADSTATE.
  */
 #include "base/own.h"
 #include "coordinator/config.h"
@@ -13,7 +15,7 @@
 struct import_report {
 	unsigned users, nodes, auth_keys, api_keys, skipped;
 	bool policy;
-	struct texts notes; /* what could not be taken over, a line each */
+	struct texts notes; /* what is different from before, a line each */
 };
 void import_report_done(struct import_report *r);
 

@@ -4,95 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/file.h"
 #include "coordinator/import.h"
 #include "coordinator/state.h"
+#include "platform/listen.h"
 #include "test/check.h"
+#include "test/coordinator/tailnet.h"
 
-/* The tables of Headscale 0.29, as far as they matter, with a row of each kind. */
-static const char headscale[] =
-	"CREATE TABLE migrations (id text PRIMARY KEY);"
-	"CREATE TABLE users (id integer PRIMARY KEY, name text, display_name text, email text,"
-	" provider_identifier text, provider text, profile_pic_url text, created_at datetime,"
-	" updated_at datetime, deleted_at datetime);"
-	"CREATE TABLE pre_auth_keys (id integer PRIMARY KEY, key text, prefix text, hash blob, "
-	"user_id"
-	" integer, reusable numeric, ephemeral numeric, used numeric, tags text, expiration "
-	"datetime,"
-	" created_at datetime);"
-	"CREATE TABLE api_keys (id integer PRIMARY KEY, prefix text, hash blob, expiration "
-	"datetime,"
-	" last_seen datetime, created_at datetime);"
-	"CREATE TABLE nodes (id integer PRIMARY KEY, machine_key text, node_key text, disco_key "
-	"text,"
-	" endpoints text, host_info text, ipv4 text, ipv6 text, hostname text, given_name text,"
-	" user_id integer, register_method text, tags text, auth_key_id integer, last_seen "
-	"datetime,"
-	" expiry datetime, approved_routes text, created_at datetime, updated_at datetime, "
-	"deleted_at"
-	" datetime);"
-	"CREATE TABLE policies (id integer PRIMARY KEY, data text);"
-	"INSERT INTO users VALUES (3,'ann','Ann','ann@x.test',NULL,'','','2026-01-02"
-	" 03:04:05.123456789+00:00',NULL,NULL),(4,'gone','','',NULL,'','',NULL,NULL,'2026-01-01"
-	" 00:00:00+00:00');"
-	"INSERT INTO pre_auth_keys VALUES (5,'','abcdefghijkl',CAST('$2a$10$x' AS "
-	"BLOB),3,1,0,1,NULL,NULL,NULL),"
-	" (6,'0123456789abcdef0123456789abcdef0123456789abcdef','',NULL,3,1,1,0,'[\"tag:a\"]',NULL,"
-	"NULL);"
-	"INSERT INTO api_keys VALUES (1,'abcdefg',CAST('$2a$10$y' AS BLOB),'2030-01-01 "
-	"00:00:00+00:00',NULL,NULL);"
-	"INSERT INTO nodes VALUES (17,"
-	" 'mkey:1111111111111111111111111111111111111111111111111111111111111111',"
-	" 'nodekey:2222222222222222222222222222222222222222222222222222222222222222',"
-	" 'discokey:3333333333333333333333333333333333333333333333333333333333333333',"
-	" '[\"192.0.2.1:41641\"]','{\"OS\":\"linux\",\"Hostname\":\"box\",\"RoutableIPs\":[\"10.0."
-	"0.0/8\"]}',"
-	" '100.64.0.9','fd7a:115c:a1e0::9','box','desk',3,'authkey',NULL,5,NULL,"
-	" '0001-01-01 00:00:00+00:00','[\"10.0.0.0/8\"]','2026-01-02 03:04:05+00:00',NULL,NULL),"
-	" (18,'mkey:11','nodekey:1','','','','','','bad','bad',3,'cli',NULL,NULL,NULL,NULL,NULL,"
-	"NULL,NULL,NULL),"
-	" (19,'mkey:4444444444444444444444444444444444444444444444444444444444444444',"
-	" 'nodekey:5555555555555555555555555555555555555555555555555555555555555555','','','',"
-	" '100.64.0.10',NULL,'srv','srv',NULL,'authkey','[\"tag:web\"]',6,NULL,NULL,NULL,NULL,NULL,"
-	"NULL);"
-	"INSERT INTO policies VALUES (1,'{\"acls\":[]}'),(2,'// mine\n{}');";
-
-/*
- * As 0.26 and 0.27 kept it: columns in another order, forced_tags, keys as they
- * are typed, no prefix; node 2 lost its user, node 3 asked for a tag.
- */
-static const char headscale_026[] =
-	"CREATE TABLE migrations (id text PRIMARY KEY);"
-	"CREATE TABLE users (id integer PRIMARY KEY AUTOINCREMENT, created_at datetime,"
-	" updated_at datetime, deleted_at datetime, name text, display_name text, email text,"
-	" provider_identifier text, provider text, profile_pic_url text);"
-	"CREATE TABLE pre_auth_keys (id integer PRIMARY KEY AUTOINCREMENT, key text, user_id "
-        "integer,"
-	" reusable numeric, ephemeral numeric DEFAULT false, used numeric DEFAULT false, tags text,"
-	" created_at datetime, expiration datetime);"
-	"CREATE TABLE api_keys (id integer PRIMARY KEY AUTOINCREMENT, prefix text, hash blob,"
-	" created_at datetime, expiration datetime, last_seen datetime);"
-	"CREATE TABLE nodes (id integer PRIMARY KEY AUTOINCREMENT, machine_key text, node_key text,"
-	" disco_key text, endpoints text, host_info text, ipv4 text, ipv6 text, hostname text,"
-	" given_name varchar(63), user_id integer, register_method text, forced_tags text,"
-	" auth_key_id integer, expiry datetime, last_seen datetime, approved_routes text,"
-	" created_at datetime, updated_at datetime, deleted_at datetime);"
-	"CREATE TABLE policies (id integer PRIMARY KEY AUTOINCREMENT, created_at datetime,"
-	" updated_at datetime, deleted_at datetime, data text);"
-	"INSERT INTO users (id, name) VALUES (1, 'ann'), (2, 'bob');"
-	"INSERT INTO pre_auth_keys (id, key, user_id, reusable) VALUES"
-	" (4, '0123456789abcdef0123456789abcdef0123456789abcdef', 2, 1);"
-	"INSERT INTO nodes (id, machine_key, node_key, host_info, ipv4, hostname, given_name, "
-        "user_id,"
-	" forced_tags, auth_key_id) VALUES"
-	" (1, 'mkey:1111111111111111111111111111111111111111111111111111111111111111',"
-	" 'nodekey:1111111111111111111111111111111111111111111111111111111111111111', '{}',"
-	" '100.64.0.1', 'a', 'a', 1, '[\"tag:srv\"]', NULL),"
-	" (2, 'mkey:2222222222222222222222222222222222222222222222222222222222222222',"
-	" 'nodekey:2222222222222222222222222222222222222222222222222222222222222222', '{}',"
-	" '100.64.0.2', 'b', 'b', NULL, 'null', 4),"
-	" (3, 'mkey:3333333333333333333333333333333333333333333333333333333333333333',"
-	" 'nodekey:3333333333333333333333333333333333333333333333333333333333333333',"
-	" '{\"RequestTags\":[\"tag:web\"]}', '100.64.0.3', 'c', 'c', 1, '[]', NULL);";
+static const char *folder; /* of the tables and rows of each version */
 
 struct place {
 	char dir[32];
@@ -100,7 +20,16 @@ struct place {
 	struct config cfg;
 };
 
-static void open_place_of(struct place *p, const char *schema)
+static void run_sql(sqlite3 *db, const char *kind, const char *version)
+{
+	AUTO_FREE char *path = str_fmt("%s/%s-%s.sql", folder, kind, version);
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	CHECK_OK(file_read(path, 1 << 20, &text));
+	CHECK_EQ(sqlite3_exec(db, buf_text(&text), NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void open_place(struct place *p, const char *schema, const char *rows)
 {
 	struct fault why;
 	sqlite3 *db = NULL;
@@ -111,15 +40,45 @@ static void open_place_of(struct place *p, const char *schema)
 	p->kept = str_fmt("%s.headscale", p->db);
 	config_init(&p->cfg);
 	p->cfg.db_path = p->db;
+	p->cfg.policy_mode = "database";
 	CHECK_OK(config_finish(&p->cfg, p->dir, &why));
 	CHECK_EQ(sqlite3_open(p->db, &db), SQLITE_OK);
-	CHECK_EQ(sqlite3_exec(db, schema, NULL, NULL, NULL), SQLITE_OK);
+	run_sql(db, "schema", schema);
+	run_sql(db, "rows", rows);
 	sqlite3_close(db);
 }
 
-static void open_place(struct place *p)
+/* What was made of it. */
+struct taken {
+	struct import_report report;
+	struct rand_src rand;
+	struct state *st;
+};
+
+static void take(struct taken *t, struct place *p)
 {
-	open_place_of(p, headscale);
+	struct state_cfg cfg = { .v4 = p->cfg.v4, .v6 = p->cfg.v6 };
+	struct state_env env = { .rand = &t->rand };
+	struct store *store = NULL;
+
+	CHECK_OK(import_headscale(&p->cfg, false, &t->report));
+	rand_seeded(&t->rand, 1);
+	CHECK_OK(store_sqlite_open(p->db, &store));
+	CHECK_OK(state_new(&cfg, &env, store, &t->st));
+}
+
+static void taken_done(struct taken *t)
+{
+	state_free(t->st);
+	import_report_done(&t->report);
+}
+
+static bool said(const struct import_report *r, const char *what)
+{
+	for (size_t i = 0; i < r->notes.n; i++)
+		if (strstr(r->notes.v[i], what))
+			return true;
+	return false;
 }
 
 static void close_place(struct place *p)
@@ -137,10 +96,11 @@ static void a_dry_run_reports_and_writes_nothing(void)
 	struct place p;
 	struct import_report report;
 
-	open_place(&p);
+	open_place(&p, "0.29", "0.28");
 	CHECK_OK(import_headscale(&p.cfg, true, &report));
 	CHECK_EQ(report.nodes, 2);
 	CHECK_EQ(report.skipped, 1);
+	CHECK(said(&report, "node 18: its keys or addresses cannot be read"));
 	CHECK(import_is_headscale(p.db));
 	CHECK(access(p.kept, F_OK) < 0);
 	import_report_done(&report);
@@ -166,67 +126,185 @@ static void check_state_of(const struct state *st)
 	CHECK_STR(state_api_key(st, 1)->prefix, "abcdefg");
 }
 
-static void ids_keys_names_and_addresses_are_taken_over_unchanged(void)
+static void check_policy_of(const struct state *st)
 {
-	struct place p;
-	struct import_report report;
-	struct rand_src rand;
-	struct state_cfg cfg = { 0 };
-	struct state_env env = { .rand = &rand };
-	struct store *store = NULL;
-	struct state *st = NULL;
-	char *policy = NULL;
+	struct store *store = state_store(st);
+	AUTO_FREE char *policy = NULL;
 	wall at;
 
-	open_place(&p);
-	CHECK_OK(import_headscale(&p.cfg, false, &report));
-	CHECK(!import_is_headscale(p.db) && import_is_headscale(p.kept));
-	rand_seeded(&rand, 1);
-	CHECK_OK(store_sqlite_open(p.db, &store));
-	CHECK_OK(state_new(&cfg, &env, store, &st));
-	check_state_of(st);
 	CHECK_OK(store->ops->get_policy(store, &policy, &at));
 	CHECK_STR(policy, "// mine\n{}");
-	free(policy);
-	state_free(st);
-	import_report_done(&report);
-	CHECK(import_headscale(&p.cfg, false, &report) < 0);
-	import_report_done(&report);
-	close_place(&p);
 }
 
-static void an_older_schema_is_read_too_and_what_it_lost_is_found_or_named(void)
+static void ids_keys_names_and_addresses_are_taken_over_unchanged(void)
+{
+	static const char *const versions[] = { "0.28", "0.29" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		struct place p;
+		struct taken t;
+
+		open_place(&p, versions[i], "0.28");
+		take(&t, &p);
+		CHECK(!import_is_headscale(p.db) && import_is_headscale(p.kept));
+		check_state_of(t.st);
+		check_policy_of(t.st);
+		taken_done(&t);
+		close_place(&p);
+	}
+}
+
+static void a_second_time_nothing_is_left_to_do(void)
 {
 	struct place p;
 	struct import_report report;
-	struct rand_src rand;
-	struct state_cfg cfg = { 0 };
-	struct state_env env = { .rand = &rand };
-	struct store *store = NULL;
-	struct state *st = NULL;
+	struct taken t;
 
-	open_place_of(&p, headscale_026);
+	open_place(&p, "0.29", "0.28");
+	take(&t, &p);
+	taken_done(&t);
 	CHECK_OK(import_headscale(&p.cfg, false, &report));
-	CHECK_EQ(report.nodes, 3);
-	CHECK_EQ(report.skipped, 0);
-	CHECK_EQ(report.notes.n, 1);
-	CHECK(report.notes.n && strstr(report.notes.v[0], "nodes tag -i 3 -t tag:web"));
-	rand_seeded(&rand, 1);
-	CHECK_OK(store_sqlite_open(p.db, &store));
-	CHECK_OK(state_new(&cfg, &env, store, &st));
-	CHECK(texts_has(&state_node(st, 1)->tags, "tag:srv") && !state_node(st, 1)->user_id);
-	CHECK_EQ(state_node(st, 2)->user_id, 2);
-	CHECK_EQ(state_node(st, 3)->user_id, 1);
-	CHECK(strncmp(state_auth_key(st, 4)->hash, "sha256:", 7) == 0);
-	state_free(st);
+	CHECK_EQ(report.nodes, 0);
+	CHECK(said(&report, "nothing is left to do"));
 	import_report_done(&report);
 	close_place(&p);
 }
 
-int main(void)
+static void old_keys_open_the_new_door(void)
 {
+	static const char api_key[] = "abcdefg.tttttttttttttttttttttttt";
+	const char s64[] = "SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS";
+	AUTO_FREE char *auth_key = str_fmt("hskey-auth-unusedunused-%s", s64);
+	const struct api_key *k = NULL;
+	const struct node *n = NULL;
+	struct fault why = { 0 };
+	char host[128];
+	struct place p;
+	struct taken t;
+
+	open_place(&p, "0.29", "0.28");
+	take(&t, &p);
+	CHECK_OK(state_api_key_verify(t.st, span_str(api_key), wall_now(), &k));
+	CHECK(k && k->id == 1 && strncmp(k->hash, "sha256:", 7) == 0);
+
+	struct node_claim claim = tailnet_claim(7, host);
+
+	CHECK_OK(state_register_with_key(t.st, &claim, span_str(auth_key), wall_now(), &n, &why));
+	CHECK(n && n->id == 20 && n->user_id == 3);
+	CHECK(state_auth_key(t.st, 7)->used);
+	taken_done(&t);
+	close_place(&p);
+}
+
+static void check_older(const struct state *st)
+{
+	CHECK(texts_has(&state_node(st, 1)->tags, "tag:srv") && !state_node(st, 1)->user_id);
+	CHECK_EQ(state_node(st, 2)->user_id, 2);
+	CHECK(strncmp(state_auth_key(st, 4)->hash, "sha256:", 7) == 0);
+}
+
+/* As Headscale's own step from 0.27 to 0.28 has it. */
+static void check_wishes(const struct state *st)
+{
+	const struct node *n = state_node(st, 3), *both = state_node(st, 6);
+
+	CHECK(texts_has(&n->tags, "tag:web") && n->tags.n == 1 && !n->user_id);
+	CHECK(state_node(st, 4)->tags.n == 0 && state_node(st, 4)->user_id == 1);
+	CHECK(state_node(st, 5)->tags.n == 0 && state_node(st, 5)->user_id == 1);
+	CHECK(texts_has(&both->tags, "tag:ops") && texts_has(&both->tags, "tag:old"));
+	CHECK_EQ(both->tags.n, 2);
+	CHECK_EQ(state_node(st, 7)->tags.n, 1);
+}
+
+static void older_tables_are_read_and_tags_asked_for_are_judged_by_the_policy(void)
+{
+	static const char *const versions[] = { "0.26", "0.27" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		struct place p;
+		struct taken t;
+
+		open_place(&p, versions[i], "0.26");
+		take(&t, &p);
+		CHECK_EQ(t.report.nodes, 7);
+		CHECK_EQ(t.report.skipped, 0);
+		check_older(t.st);
+		check_wishes(t.st);
+		CHECK_EQ(t.report.notes.n, 5);
+		CHECK(said(&t.report, "node 3: has tag:web, which it asked for"));
+		CHECK(said(&t.report, "nodes tag -i 4 -t tag:none"));
+		taken_done(&t);
+		close_place(&p);
+	}
+}
+
+static void a_policy_that_is_not_accepted_is_named_and_gives_no_tags(void)
+{
+	struct import_report report;
+	struct place p;
+	sqlite3 *db = NULL;
+
+	open_place(&p, "0.27", "0.26");
+	CHECK_EQ(sqlite3_open(p.db, &db), SQLITE_OK);
+	CHECK_EQ(sqlite3_exec(db, "UPDATE policies SET data='{\"aclz\":[]}'", NULL, NULL, NULL),
+	         SQLITE_OK);
+	sqlite3_close(db);
+	CHECK_OK(import_headscale(&p.cfg, true, &report));
+	CHECK(said(&report, "policy: not accepted here: line 1, column 2: unknown field"));
+	CHECK(said(&report, "node 3: asked for tag:web"));
+	import_report_done(&report);
+	close_place(&p);
+}
+
+static void a_server_that_runs_is_not_taken_over(void)
+{
+	struct import_report report;
+	struct place p;
+	AUTO(ev_free) struct ev *ev = ev_new();
+	struct listen_cfg quiet = { .backlog = 4 };
+	struct listener *l = NULL;
+
+	open_place(&p, "0.29", "0.28");
+	p.cfg.unix_socket = arena_fmt(&p.cfg.arena, "%s/sock", p.dir);
+	CHECK_OK(listener_unix(ev, p.cfg.unix_socket, 0700, &quiet, &l));
+	CHECK_OK(import_headscale(&p.cfg, true, &report));
+	import_report_done(&report);
+	CHECK_EQ(import_headscale(&p.cfg, false, &report), ERR_BADSTATE);
+	CHECK(import_is_headscale(p.db));
+	import_report_done(&report);
+	listener_free(l);
+	unlink(p.cfg.unix_socket);
+	close_place(&p);
+}
+
+static void tables_of_before_026_are_refused(void)
+{
+	struct import_report report;
+	struct place p;
+	sqlite3 *db = NULL;
+
+	open_place(&p, "0.26", "0.26");
+	CHECK_EQ(sqlite3_open(p.db, &db), SQLITE_OK);
+	CHECK_EQ(
+		sqlite3_exec(db, "ALTER TABLE nodes DROP COLUMN approved_routes", NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	CHECK(import_headscale(&p.cfg, false, &report) < 0);
+	CHECK(import_is_headscale(p.db));
+	import_report_done(&report);
+	close_place(&p);
+}
+
+int main(int argc, char **argv)
+{
+	folder = argc > 1 ? argv[1] : ".";
 	RUN(a_dry_run_reports_and_writes_nothing);
-	RUN(an_older_schema_is_read_too_and_what_it_lost_is_found_or_named);
 	RUN(ids_keys_names_and_addresses_are_taken_over_unchanged);
+	RUN(a_second_time_nothing_is_left_to_do);
+	RUN(old_keys_open_the_new_door);
+	RUN(older_tables_are_read_and_tags_asked_for_are_judged_by_the_policy);
+	RUN(a_policy_that_is_not_accepted_is_named_and_gives_no_tags);
+	RUN(a_server_that_runs_is_not_taken_over);
+	RUN(tables_of_before_026_are_refused);
 	return check_done();
 }

@@ -28,25 +28,9 @@ NAMES = {'net.example.org': 10, 'login.example.org': 12, 'relay.example.org': 11
 STAND_INS = {'https://login.example.org': 'http://login.example.org:9400'}
 MARK = re.compile(r'^<!-- (?:(on) ([a-z ]+?)(?:, giving ([A-Z]+))?(?:, signing in as (\S+))?(, in time)?|(in|at the end of) (\S+) on ([a-z]+)) -->$')
 
-# What Headscale 0.29 keeps, as far as it matters.
-HEADSCALE = '''
-CREATE TABLE migrations (id text PRIMARY KEY);
-CREATE TABLE users (id integer PRIMARY KEY, name text, display_name text, email text, provider_identifier text, provider text,
-  profile_pic_url text, created_at datetime, updated_at datetime, deleted_at datetime);
-CREATE TABLE pre_auth_keys (id integer PRIMARY KEY, key text, prefix text, hash blob, user_id integer, reusable numeric,
-  ephemeral numeric, used numeric, tags text, expiration datetime, created_at datetime);
-CREATE TABLE api_keys (id integer PRIMARY KEY, prefix text, hash blob, expiration datetime, last_seen datetime, created_at datetime);
-CREATE TABLE nodes (id integer PRIMARY KEY, machine_key text, node_key text, disco_key text, endpoints text, host_info text, ipv4 text,
-  ipv6 text, hostname text, given_name text, user_id integer, register_method text, tags text, auth_key_id integer, last_seen datetime,
-  expiry datetime, approved_routes text, created_at datetime, updated_at datetime, deleted_at datetime);
-CREATE TABLE policies (id integer PRIMARY KEY, data text);
-INSERT INTO users VALUES (3, 'ann', 'Ann', 'ann@example.org', NULL, '', '', '2026-01-02 03:04:05+00:00', NULL, NULL);
-INSERT INTO nodes VALUES (17, 'mkey:1111111111111111111111111111111111111111111111111111111111111111',
-  'nodekey:2222222222222222222222222222222222222222222222222222222222222222',
-  'discokey:3333333333333333333333333333333333333333333333333333333333333333', '["192.0.2.1:41641"]',
-  '{"OS":"linux","Hostname":"box"}', '100.64.0.9', 'fd7a:115c:a1e0::9', 'box', 'desk', 3, 'authkey', NULL, NULL, NULL,
-  '0001-01-01 00:00:00+00:00', NULL, '2026-01-02 03:04:05+00:00', NULL, NULL);
-'''
+# A database of Headscale 0.29.
+HEADSCALE = [os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'coordinator', 'headscale', name)
+             for name in ('schema-0.29.sql', 'rows-0.28.sql')]
 HEADSCALE_CONFIG = '''
 server_url: https://net.example.org
 listen_addr: 0.0.0.0:8443
@@ -361,14 +345,16 @@ def _(w):
     w.run('server', 'systemctl stop fairlead-coordinator')
     w.run('server', 'fairlead-coordinator generate private-key > /var/lib/headscale/noise_private.key')
     db = sqlite3.connect(f'{w.dir}/server/lib/headscale/db.sqlite')
-    db.executescript(HEADSCALE)
+    for name in HEADSCALE:
+        with open(name, encoding='utf-8') as f:
+            db.executescript(f.read())
     db.close()
     w.write('server', '/etc/headscale/config.yaml', HEADSCALE_CONFIG, False)
     w.write('server', '/etc/units/headscale.service', 'ExecStart=sleep 600\n', False)
     w.run('server', 'systemctl start headscale')
     w.follow('moving-from-headscale')
     nodes = json.loads(w.run('server', 'fairlead-coordinator -c /etc/headscale/config.yaml nodes list -o json').stdout)
-    check([(str(n['id']), n['given_name'], n['ip_addresses'][0]) for n in nodes] == [('17', 'desk', '100.64.0.9')], nodes)
+    check([(str(n['id']), n['given_name'], n['ip_addresses'][0]) for n in nodes] == [('17', 'desk', '100.64.0.9'), ('19', 'srv', '100.64.0.10')], nodes)
 
 
 def main():
