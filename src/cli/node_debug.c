@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/time.h"
+#include "base/via6.h"
 #include "cli/api.h"
 #include "cli/node.h"
 #include "cli/show.h"
@@ -143,11 +144,10 @@ static int run_resolve(struct cli *cli, const void *opts, int argc, char **argv)
 	return 0;
 }
 
-/* fd7a:115c:a1e0:b1a:SITE:SITE:V4:V4 */
 static int run_via(struct cli *cli, const void *opts, int argc, char **argv)
 {
-	static const uint8_t head[8] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0x0b, 0x1a };
-	struct prefix p, out = { 0 };
+	struct prefix p;
+	struct ip out;
 	char text[PREFIX_TEXT_MAX];
 	uint64_t site;
 
@@ -157,11 +157,8 @@ static int run_via(struct cli *cli, const void *opts, int argc, char **argv)
 		return cmd_misuse(cli, "\"%s\" is no site: a number up to 65535", argv[0]);
 	if (prefix_parse_strict(span_str(argv[1]), &p) < 0 || !prefix_is4(&p))
 		return cmd_misuse(cli, "\"%s\" is no IPv4 subnet", argv[1]);
-	memcpy(out.ip.b, head, sizeof(head));
-	out.ip.b[10] = (uint8_t)(site >> 8);
-	out.ip.b[11] = (uint8_t)site;
-	memcpy(out.ip.b + 12, ip_v4(&p.ip), 4);
-	(void)fprintf(cli->out, "%s/%u\n", ip_text(&out.ip, text), 96U + p.bits);
+	out = via6_address((uint32_t)site, ip_v4(&p.ip));
+	(void)fprintf(cli->out, "%s/%u\n", ip_text(&out, text), 96U + p.bits);
 	return 0;
 }
 

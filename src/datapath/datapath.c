@@ -58,7 +58,7 @@ static void carry_out(struct datapath *d, const struct wg_out *o)
 		(void)tx_send(d, &o->path, o->tos, o->bytes);
 		break;
 	case WG_UNSTAGE:
-		tx_unstaged(d, o->peer, o->bytes);
+		tx_packet(d, o->peer, o->bytes);
 		break;
 	case WG_CAME_UP:
 	case WG_GAVE_UP:
@@ -199,7 +199,7 @@ int datapath_send_whole(struct datapath *d, const struct addr *to, struct span b
 void datapath_to_peer(struct datapath *d, struct wg_peer *p, struct span packet)
 {
 	d->now = ev_now(d->ev);
-	tx_unstaged(d, p, packet);
+	tx_packet(d, p, packet);
 	tx_flush(d);
 	datapath_drain(d);
 }
@@ -215,6 +215,19 @@ void datapath_inject(struct datapath *d, struct span packet)
 
 	if (tun_write(d->tun, iov, 2) < 0)
 		wg_drop(d->dev, WG_DROP_WRITE_FAILED, 1);
+}
+
+void datapath_set_via6(struct datapath *d, bool on)
+{
+	uint64_t key[2];
+
+	if (on == (d->via6 != NULL))
+		return;
+	via6_free(TAKE(d->via6));
+	if (!on)
+		return;
+	rand_bytes(key, sizeof(key));
+	d->via6 = via6_new(key);
 }
 
 /* ---- sockets ------------------------------------------------------------------------ */
@@ -395,6 +408,7 @@ void datapath_free(struct datapath *d)
 	ev_timer_stop(d->ev, &d->idle);
 	tun_close(d->tun);
 	wg_device_free(d->dev);
+	via6_free(d->via6);
 	/* Packets in the clear have been here. */
 	if (d->tx.frame)
 		explicit_bzero(d->tx.frame, TUN_FRAME_MAX);

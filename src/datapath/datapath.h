@@ -85,6 +85,10 @@ const struct tun *datapath_tun(const struct datapath *d);
  */
 NODISCARD int datapath_apply(struct datapath *d, const struct wg_change *change);
 
+/* Whether this is a router of 4via6 sites (datapath/via6.h). Conversations end when it is no more.
+ */
+void datapath_set_via6(struct datapath *d, bool on);
+
 /* Carries out what the device wants; call after feeding it from outside. */
 void datapath_drain(struct datapath *d);
 

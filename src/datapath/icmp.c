@@ -11,10 +11,13 @@ enum {
 	QUOTE6 = 1232, /* RFC 4443 s.2.4: within the smallest MTU, 1280 bytes */
 	UNREACH4 = 3,
 	UNREACH4_HOST = 1,
+	UNREACH4_PORT = 3,
 	UNREACH4_FRAG_NEEDED = 4, /* RFC 1191: the MTU in the lower half of the word */
 	UNREACH6 = 1,
 	UNREACH6_ADDR = 3,
+	UNREACH6_PORT = 4,
 	TOO_BIG6 = 2,
+	ANSWER_MAX = QUOTE6 + 48,
 };
 
 static bool may_send(struct datapath *d)
@@ -90,30 +93,48 @@ static size_t answer6(uint8_t *ret, const struct message *m, const struct ippkt 
 	return n;
 }
 
-static void answer(struct datapath *d, const struct message *m, struct span packet)
+/* Its length; 0: this packet gets none, or there were too many. */
+static size_t answer(struct datapath *d, const struct message *m, struct span packet,
+                     uint8_t ret[static ANSWER_MAX])
 {
-	uint8_t bytes[QUOTE6 + 48];
 	struct ippkt k;
 
 	ippkt_parse(packet, &k);
 	if (!deserves_answer(&k) || !may_send(d))
-		return;
+		return 0;
 	/* It comes from the address that cannot be reached; that one is routed to us anyway. */
-	size_t n = k.version == 6 ? answer6(bytes, m, &k, packet) : answer4(bytes, m, &k, packet);
+	return k.version == 6 ? answer6(ret, m, &k, packet) : answer4(ret, m, &k, packet);
+}
 
-	datapath_inject(d, span(bytes, n));
+static void answer_host(struct datapath *d, const struct message *m, struct span packet)
+{
+	uint8_t bytes[ANSWER_MAX];
+	size_t n = answer(d, m, packet, bytes);
+
+	if (n)
+		datapath_inject(d, span(bytes, n));
 }
 
 void icmp_unreachable(struct datapath *d, struct span packet)
 {
 	static const struct message m = { UNREACH4, UNREACH4_HOST, UNREACH6, UNREACH6_ADDR, 0 };
 
-	answer(d, &m, packet);
+	answer_host(d, &m, packet);
 }
 
 void icmp_too_big(struct datapath *d, struct span packet, uint16_t mtu)
 {
 	const struct message m = { UNREACH4, UNREACH4_FRAG_NEEDED, TOO_BIG6, 0, mtu };
 
-	answer(d, &m, packet);
+	answer_host(d, &m, packet);
+}
+
+void icmp_refuse(struct datapath *d, struct wg_peer *peer, struct span packet)
+{
+	static const struct message m = { UNREACH4, UNREACH4_PORT, UNREACH6, UNREACH6_PORT, 0 };
+	uint8_t bytes[ANSWER_MAX];
+	size_t n = answer(d, &m, packet, bytes);
+
+	if (n)
+		tx_packet(d, peer, span(bytes, n));
 }

@@ -7,11 +7,13 @@
  *	rx.c		peers to interface
  *	icmp.c		telling the sender that there is no way, or a narrow one
  *	mss.c		telling both ends of a TCP connection of a narrow way
+ *	via6.c		IPv4 networks behind us that are known by IPv6 addresses
  *	cut.c join.c	superframes (offload.h)
  */
 #include "crypto/aead_batch.h"
 #include "datapath/datapath.h"
 #include "datapath/offload.h"
+#include "datapath/via6.h"
 
 enum {
 	/* Frames taken in one go before the other direction has its turn. */
@@ -71,13 +73,14 @@ struct datapath {
 	mono icmp_refilled;
 	struct tx tx;
 	struct rx rx;
+	struct via6 *via6; /* NULL: no router of sites */
 	struct datapath_traffic traffic;
 };
 
 /* One frame from the interface, into the pending batch. */
 void tx_frame(struct datapath *d, uint8_t *frame, size_t n);
-/* A packet that waited for a session. */
-void tx_unstaged(struct datapath *d, struct wg_peer *p, struct span packet);
+/* A packet of our own, or one that waited for a session, into the pending batch. */
+void tx_packet(struct datapath *d, struct wg_peer *p, struct span packet);
 /* Seals and sends what is pending. */
 void tx_flush(struct datapath *d);
 /* A datagram that is no data message. -errno */
@@ -91,5 +94,7 @@ void rx_write(struct datapath *d);
 
 /* To the sender of this packet, with the same restraint: so much would have gone. */
 void icmp_too_big(struct datapath *d, struct span packet, uint16_t mtu);
+/* To the peer that sent this packet: nobody takes it there. */
+void icmp_refuse(struct datapath *d, struct wg_peer *peer, struct span packet);
 /* To the sender of this packet, unless it is one that gets no answer, or there were too many. */
 void icmp_unreachable(struct datapath *d, struct span packet);

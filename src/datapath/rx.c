@@ -51,6 +51,21 @@ static void limit_mss(struct datapath *d, struct wg_peer *peer, uint8_t *p, size
 		mss_clamp(p, n, path.mtu);
 }
 
+/* A packet for a site of ours becomes one for the host; false: it is gone. */
+static bool leave_via6(struct datapath *d, struct wg_peer *peer, uint8_t **p, size_t *n)
+{
+	int r = via6_to_host(d->via6, d->now, p, n);
+
+	if (r < 0) {
+		wg_drop(d->dev, WG_DROP_VIA6, 1);
+		if (r == ERR_DENIED)
+			icmp_refuse(d, peer, span(*p, *n));
+		return false;
+	}
+	mss_clamp(*p, *n, VIA6_MTU);
+	return true;
+}
+
 /* A decrypted packet, to the interface. */
 static void deliver(struct datapath *d, struct wg_peer *peer, uint8_t *p, size_t n, uint8_t tos,
                     struct ip *known_source)
@@ -80,6 +95,8 @@ static void deliver(struct datapath *d, struct wg_peer *peer, uint8_t *p, size_t
 		if (v != DATAPATH_PASS)
 			return;
 	}
+	if (d->via6 && via6_is_out(p) && !leave_via6(d, peer, &p, &len))
+		return;
 	if (offload_join_add(&r->join, p, len, d->join_kinds))
 		return;
 	rx_write(d);

@@ -99,6 +99,55 @@ static bool fits(struct datapath *d, const struct wg_path *path, uint8_t *p, siz
 	return false;
 }
 
+/* The place of the next packet, which takes up to `room` bytes. */
+static uint8_t *next_slot(struct datapath *d, struct wg_peer *peer, uint8_t tos, size_t room)
+{
+	uint8_t *at;
+
+	begin(d, peer, tos);
+	at = slot(&d->tx, room);
+	if (at)
+		return at;
+	tx_flush(d);
+	begin(d, peer, tos);
+	return slot(&d->tx, room);
+}
+
+void tx_packet(struct datapath *d, struct wg_peer *p, struct span packet)
+{
+	uint8_t *at = next_slot(d, p, outer_tos(packet.p), packet.n);
+
+	memcpy(at, packet.p, packet.n);
+	add(d, at, packet.n);
+}
+
+/* What a site answers, packet by packet: each becomes one of 4via6, and goes like any other. */
+static void enter_via6(struct datapath *d, struct offload_cut *cut)
+{
+	uint8_t p[VIA6_PACKET_MAX + VIA6_ROOM];
+	size_t room;
+
+	while ((room = offload_cut_room(cut)) > 0) {
+		struct wg_path path;
+		struct wg_peer *peer;
+		size_t n;
+
+		if (room > VIA6_PACKET_MAX)
+			break;
+		n = offload_cut_next(cut, p + VIA6_GROWTH);
+		if (via6_to_client(d->via6, d->now, p, &n) < 0)
+			break;
+		peer = route(d, p, n, &path);
+		if (!peer)
+			return;
+		if (path.mtu)
+			mss_clamp(p, n, path.mtu);
+		tx_packet(d, peer, span(p, n));
+	}
+	if (room)
+		wg_drop(d->dev, WG_DROP_VIA6, 1);
+}
+
 void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
 {
 	struct offload_cut cut;
@@ -107,43 +156,27 @@ void tx_frame(struct datapath *d, uint8_t *frame, size_t n)
 		wg_drop(d->dev, WG_DROP_NOT_IP, 1);
 		return;
 	}
+	if (d->via6 && via6_is_back(cut.p)) {
+		enter_via6(d, &cut);
+		return;
+	}
 
 	struct wg_path path;
 	struct wg_peer *peer = route(d, cut.p, cut.n, &path);
 
 	if (!peer)
 		return;
-	begin(d, peer, outer_tos(cut.p));
+
+	uint8_t tos = outer_tos(cut.p);
+
 	for (size_t room; (room = offload_cut_room(&cut)) > 0;) {
-		uint8_t *at = slot(&d->tx, room);
-
-		if (!at) {
-			tx_flush(d);
-			begin(d, peer, outer_tos(cut.p));
-			at = slot(&d->tx, room);
-		}
-
+		uint8_t *at = next_slot(d, peer, tos, room);
 		size_t made = offload_cut_next(&cut, at);
 
 		if (path.mtu && !fits(d, &path, at, made))
 			return; /* and neither do the others of the frame */
 		add(d, at, made);
 	}
-}
-
-void tx_unstaged(struct datapath *d, struct wg_peer *p, struct span packet)
-{
-	uint8_t *at;
-
-	begin(d, p, outer_tos(packet.p));
-	at = slot(&d->tx, packet.n);
-	if (!at) {
-		tx_flush(d);
-		begin(d, p, outer_tos(packet.p));
-		at = slot(&d->tx, packet.n);
-	}
-	memcpy(at, packet.p, packet.n);
-	add(d, at, packet.n);
 }
 
 static void stage(struct datapath *d)

@@ -1,5 +1,7 @@
 #include "dns/magic.h"
 
+#include "base/via6.h"
+
 /* The address of the service, and the name that stands for it. */
 static const struct ip service4 = { { [10] = 0xff, [11] = 0xff, 100, 100, 100, 100 } };
 static const struct ip service6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
@@ -81,7 +83,6 @@ static bool via_address(const struct dns_name *n, struct ip *ret)
 {
 	struct span label = dns_name_label(n, 0);
 	const uint8_t *via = label.n ? memmem(label.p, label.n, "-via-", 5) : NULL;
-	uint8_t bytes[16] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0x0b, 0x1a };
 	char text[16];
 	struct ip ip;
 	uint32_t site;
@@ -100,9 +101,7 @@ static bool via_address(const struct dns_name *n, struct ip *ret)
 		text[i] = label.p[i] == '-' ? '.' : (char)label.p[i];
 	if (ip_parse(span(text, len), &ip) < 0 || !ip_is4(&ip))
 		return false;
-	put_be32(bytes + 8, site);
-	memcpy(bytes + 12, ip_v4(&ip), 4);
-	*ret = ip6_of(bytes);
+	*ret = via6_address(site, ip_v4(&ip));
 	return true;
 }
 

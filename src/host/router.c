@@ -53,6 +53,7 @@ struct rtnl_route router_kernel_route(const struct router_route *r, int index)
 		.dst = r->dst,
 		.type = r->throw ? RTN_THROW : RTN_UNICAST,
 		.index = r->throw ? 0 : index,
+		.mtu = r->mtu,
 		.table = ROUTER_TABLE,
 		.protocol = HOST_ROUTER_PROTOCOL,
 	};
@@ -141,7 +142,8 @@ static int apply_routes(struct host_router *r, const struct router_plan *p)
 		const struct router_route *old = i < r->done.routes.n ? &r->done.routes.v[i] : NULL;
 		const struct router_route *want = k < p->routes.n ? &p->routes.v[k] : NULL;
 		int order = !old ? 1 : !want ? -1 : prefix_cmp(&old->dst, &want->dst);
-		bool same = old && want && order == 0 && old->throw == want->throw;
+		bool same = old && want && order == 0 &&
+		            old->throw == want->throw &&old->mtu == want->mtu;
 		struct rtnl_route route;
 
 		if (old && order <= 0 && !same) {

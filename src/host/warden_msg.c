@@ -127,7 +127,8 @@ int warden_get_result(struct span *body, int *ret)
 #define FLAGS(X)         \
 	X(ip6)           \
 	X(accept_routes) \
-	X(use_exit) X(exit_lan) X(one_cgnat) X(service_routes) X(snat) X(stateful) X(cgnat_drop)
+	X(use_exit)      \
+	X(exit_lan) X(one_cgnat) X(service_routes) X(snat) X(stateful) X(cgnat_drop) X(via6)
 
 static void put_peer(struct buf *out, const struct router_peer *p)
 {

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/via6.h"
 #include "node/engine.h"
 #include "node/peerapi.h"
 
@@ -273,6 +274,14 @@ static void local_addresses(struct engine *e, const struct netmap *m, struct ips
 	ipset_done(&nets);
 }
 
+static bool routes_sites(const struct prefs *p)
+{
+	for (size_t i = 0; i < p->advertise_routes.n; i++)
+		if (via6_covers(&p->advertise_routes.v[i]))
+			return true;
+	return false;
+}
+
 static void set_filter(struct engine *e, const struct netmap *m)
 {
 	struct filter_env env = { .members = members, .ctx = e };
@@ -418,6 +427,7 @@ static void fill_plan(struct engine *e, const struct netmap *m, struct arena *a,
 		.stateful = p->no_stateful_filtering == OBOOL_FALSE,
 		.cgnat_drop = !tc_cap_find(&m->self->cap_map, "disable-linux-cgnat-drop-rule"),
 		.udp_port = mesh_port(e->mesh),
+		.via6 = routes_sites(p),
 	};
 	memcpy(self, m->self->addresses.v, n_self * sizeof(*self));
 	/* Our resolver listens here, so they are this machine's. */
@@ -457,6 +467,7 @@ void engine_plan(struct engine *e)
 	if (!m)
 		return;
 	fill_plan(e, m, &a, &cfg);
+	mesh_set_via6(e->mesh, cfg.via6);
 	note_overlaps(e, &cfg);
 	warden_route(e->n->cfg.warden, &cfg, engine_planned, e);
 	arena_done(&a);

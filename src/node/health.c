@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/via6.h"
 #include "host/forwarding.h"
 #include "node/names.h"
 #include "node/node_priv.h"
@@ -115,8 +116,11 @@ static void look_at_routes(struct node *n)
 	bool four = false, six = false;
 
 	for (size_t i = 0; i < routes->n; i++) {
-		four |= prefix_is4(&routes->v[i]);
-		six |= !prefix_is4(&routes->v[i]);
+		/* Behind a router of sites all is IPv4. */
+		bool is4 = prefix_is4(&routes->v[i]) || via6_covers(&routes->v[i]);
+
+		four |= is4;
+		six |= !is4;
 	}
 	if (n->engine && (four || six))
 		host_forwarding_cure(four, six, &cure);

@@ -319,6 +319,11 @@ void mesh_host_changed(struct mesh *m, const struct mesh_host *host, bool major)
 	mesh_poke(m);
 }
 
+void mesh_set_via6(struct mesh *m, bool on)
+{
+	datapath_set_via6(m->dp, on);
+}
+
 void mesh_inject(struct mesh *m, struct span packet)
 {
 	datapath_inject(m->dp, packet);

@@ -179,6 +179,8 @@ NODISCARD int mesh_ping(struct mesh *m, const struct node_pub *key, enum mesh_pi
                         uint64_t token, size_t size);
 /* A new netcheck run now. */
 void mesh_restun(struct mesh *m);
+/* Whether we are a router of 4via6 sites. */
+void mesh_set_via6(struct mesh *m, bool on);
 /* A packet to the host as if it came through the tunnel. */
 void mesh_inject(struct mesh *m, struct span packet);
 

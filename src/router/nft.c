@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/via6.h"
 #include "router/priv.h"
 
 static void chain(struct buf *out, const char *name, const char *hook)
@@ -83,7 +84,12 @@ static void output(struct buf *out, const struct router_cfg *cfg, const char *ho
 
 static void postrouting(struct buf *out, const struct router_cfg *cfg, const char *hook)
 {
+	char text[IP_TEXT_MAX];
+
 	chain(out, "postrouting", hook);
+	/* Nobody knows a way back to this address. */
+	if (cfg->via6 && !cfg->snat)
+		buf_fmt(out, "\t\tip saddr %s counter masquerade\n", ip_text(&VIA6_HOST, text));
 	if (cfg->snat)
 		rule(out, "meta mark & 0x00ff0000 == 0x00040000 counter masquerade");
 	end(out);

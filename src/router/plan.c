@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/via6.h"
 #include "router/priv.h"
 
 /* 100.64.0.0/10, fd7a:115c:a1e0::/48, and the service addresses inside them. */
@@ -20,7 +21,7 @@ bool router_is_service(const struct ip *ip)
 
 static void add(struct router_plan *p, struct prefix dst, bool throw)
 {
-	vec_push(&p->routes, ((struct router_route){ prefix_masked(dst), throw }));
+	vec_push(&p->routes, ((struct router_route){ prefix_masked(dst), throw, 0 }));
 }
 
 /* IPv4 first, then by address, then by length; of two that are equal the throw route first. */
@@ -214,6 +215,9 @@ void router_plan(const struct router_cfg *cfg, struct router_plan *ret)
 		add(ret, service4, false);
 		add(ret, service6, false);
 	}
+	if (cfg->via6)
+		vec_push(&ret->routes,
+		         ((struct router_route){ prefix_host(VIA6_HOST), false, VIA6_MTU }));
 	if (cfg->use_exit)
 		add_exit(ret, cfg);
 	else
@@ -247,6 +251,16 @@ static void print_rule(struct buf *out, const struct router_rule *r)
 		buf_fmt(out, "lookup %u\n", r->table);
 }
 
+static void print_route(struct buf *out, const struct router_route *r)
+{
+	char text[PREFIX_TEXT_MAX];
+
+	buf_fmt(out, "route %s%s", prefix_text(&r->dst, text), r->throw ? " throw" : "");
+	if (r->mtu)
+		buf_fmt(out, " mtu %u", r->mtu);
+	buf_add_str(out, "\n");
+}
+
 void router_plan_print(struct buf *out, const struct router_plan *p)
 {
 	char text[PREFIX_TEXT_MAX];
@@ -255,7 +269,7 @@ void router_plan_print(struct buf *out, const struct router_plan *p)
 	vec_each(const struct prefix *, a, &p->addresses)
 		buf_fmt(out, "address %s\n", prefix_text(a, text));
 	vec_each(const struct router_route *, r, &p->routes)
-		buf_fmt(out, "route %s%s\n", prefix_text(&r->dst, text), r->throw ? " throw" : "");
+		print_route(out, r);
 	vec_each(const struct router_rule *, r, &p->rules)
 		print_rule(out, r);
 	vec_each(const struct prefix *, s, &p->shadowed)

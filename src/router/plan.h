@@ -78,12 +78,14 @@ struct router_cfg {
 	bool snat;         /* what we forward from the tunnel goes out under our address */
 	bool stateful;     /* nothing new is forwarded into the tunnel */
 	bool cgnat_drop;   /* tailnet addresses from elsewhere are forged */
+	bool via6;         /* this host is a router of 4via6 sites: see datapath/via6.h */
 	uint16_t udp_port; /* where peers reach us; 0: not known yet */
 };
 
 struct router_route {
 	struct prefix dst;
-	bool throw; /* go on with the host's own tables */
+	bool throw;   /* go on with the host's own tables */
+	uint32_t mtu; /* 0: the device's */
 };
 
 struct router_rule {

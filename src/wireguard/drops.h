@@ -38,6 +38,7 @@
 	X(STAGED_STALE,    "staged-stale",    "no session came while the packet waited")             \
 	X(FILTERED,        "filtered",        "not allowed by the packet filter")                    \
 	X(TOO_BIG,         "too-big",         "more than the path carries, and its sender was told") \
+	X(VIA6,            "via6",            "cannot be carried between 4via6 and IPv4")            \
 	X(SEND_FAILED,     "send-failed",     "the network refused the datagram")                    \
 	X(WRITE_FAILED,    "write-failed",    "the interface refused the packet")
 /* clang-format on */

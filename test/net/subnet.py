@@ -13,6 +13,11 @@ def asks(lab, name, to, seconds=3):
     return lab.talk(lab.nodes[name], to, seconds=seconds)
 
 
+def says(lab, ns, name, port):
+    """A server that tells its name."""
+    lab.start(ns, [sys.executable, '-c', SERVER.replace("a[0].replace('::ffff:', '').encode()", f"b'{name}'"), str(port)])
+
+
 def accept(lab, name, yes=True):
     lab.ts(name, 'set', f'--accept-routes={"true" if yes else "false"}')
 
@@ -86,6 +91,69 @@ def overlap(lab):
     wait_until(lambda: not [h for h in lab.status('mate')['Health'] or [] if 'overlap' in h], 'and not for longer than it is true', 20)
 
 
+def at_site(number, ip):
+    """The 4via6 address of an IPv4 address at a site, or of a network there."""
+    ip, _, bits = ip.partition('/')
+    a = 'fd7a:115c:a1e0:b1a:0:%x:%02x%02x:%02x%02x' % (number, *(int(x) for x in ip.split('.')))
+    return f'{a}/{96 + int(bits)}' if bits else a
+
+
+UDP_SERVER = '''
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(('::', 83))
+while True:
+    s.sendto(*s.recvfrom(65536))
+'''
+UDP_CLIENT = '''
+import os, socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.settimeout(2)
+s.connect((sys.argv[1], int(sys.argv[2])))
+b = os.urandom(int(sys.argv[3]))
+try:
+    s.send(b)
+    print('same' if s.recv(65536) == b else 'other')
+except OSError as e:
+    print(type(e).__name__)
+'''
+
+
+@test('two sites with the same addresses are told apart by 4via6: TCP, UDP, ping, refusals; stock on either side')
+def via6(lab):
+    for name, number in (('ours', 7), ('stock', 8)):
+        ns, lan = lab.nodes[name], lab.lans[name]
+        lab.address(ns, 'eth1', '10.20.0.1/24')
+        lab.address(lan, 'eth0', '10.20.0.10/24')
+        says(lab, lan, name, 84)
+        lab.start(lan, [sys.executable, '-c', UDP_SERVER])
+        lab.ts(name, 'set', f'--advertise-routes={at_site(number, "10.20.0.0/24")},{at_site(number, "127.0.0.0/8")}')
+        accept(lab, name)
+    udp = lambda ns, *args: command([sys.executable, '-c', UDP_CLIENT] + [str(a) for a in args], ns=ns).stdout.strip()
+    for client, router, number in (('mate', 'ours', 7), ('stock', 'ours', 7), ('mate', 'stock', 8), ('ours', 'stock', 8)):
+        ns, host, who = lab.nodes[client], at_site(number, '10.20.0.10'), f'{client} through {router}'
+        wait_until(lambda: lab.talk(ns, host, port=84) == router, f'{who}: the host of that site answers', 30)
+        check(asks(lab, client, host) == '10.20.0.1', f'{who}: it sees its router')
+        check(lab.talk(ns, host, 'give', 1 << 20) == str(1 << 20), f'{who}: 1 MiB comes')
+        check(lab.talk(ns, host, 'take', 1 << 20) == 'whole', f'{who}: 1 MiB goes')
+        check(lab.pings(ns, host), f'{who}: ping')
+        for size in (10, 1200):
+            wait_until(lambda: udp(ns, host, 83, size) == 'same', f'{who}: {size} bytes of UDP', 10)
+        check(lab.talk(ns, at_site(number, '10.20.0.1'), port=81) != '', f'{who}: the router\'s own address there')
+        for port, to in ((85, '10.20.0.10'), (81, '127.0.0.1')):
+            r = command([sys.executable, '-c', CLIENT, at_site(number, to), str(port), '4', 'who', '0'], ns=ns, ok=False)
+            check('ConnectionRefused' in r.stderr, f'{who}: {to} port {port} is refused: {r.stderr or r.stdout}')
+        if router == 'ours':
+            wait_until(lambda: udp(ns, host, 83, 4000) == 'same', f'{who}: more than fits a packet', 10)
+            check(udp(ns, host, 86, 10) == 'ConnectionRefusedError', f'{who}: nobody listens, and it is told')
+    lab.ts('ours', 'set', '--snat-subnet-routes=false')
+    wait_until(lambda: asks(lab, 'mate', at_site(7, '10.20.0.10')) == '10.20.0.1', 'also without SNAT: nobody knows the way back', 20)
+    lab.ts('ours', 'set', '--snat-subnet-routes=true')
+    lab.forwarding('ours', False)
+    wait_until(lambda: 'sysctl -w net.ipv4.ip_forward=1' in ' '.join(lab.status('ours')['Health'] or []), 'IPv4 is what it must forward', 40)
+    lab.forwarding('ours')
+
+
 @test('a router without forwarding is told, with the command that mends it')
 def forwarding(lab):
     lab.forwarding('ours', False)
@@ -128,7 +196,7 @@ def make(lab):
         lab.ip(ns, 'link', 'add', 'same', 'type', 'bridge')
         lab.address(ns, 'same', '192.168.9.10/32')
         lab.ip(ns, 'link', 'set', 'same', 'up')
-        lab.start(ns, [sys.executable, '-c', SERVER.replace("c.sendall(a[0].replace('::ffff:', '').encode())", f"c.sendall(b'{name}')"), '80'])
+        says(lab, ns, name, 80)
 
 
 main('subnet', make)

@@ -265,6 +265,21 @@ static void counters_follow_the_peers(void)
 	CHECK_STR(buf_text(&out), "");
 }
 
+static void a_router_of_sites_has_a_way_back_and_a_name_for_its_clients(void)
+{
+	struct net n;
+	WITH_PLAN p = { 0 };
+
+	make(&n);
+	n.cfg.via6 = true;
+	n.cfg.netfilter = ROUTER_NETFILTER_ON;
+	router_plan(&n.cfg, &p);
+	CHECK_EQ(p.routes.v[3].mtu, 1252);
+	CHECK(prefix_eq(&p.routes.v[3].dst, &(struct prefix){ ip_of("192.0.0.6"), 32 }));
+	/* Whatever else is hidden or shown: nobody knows the way back to this one. */
+	CHECK(strstr(buf_text(&p.nft), "ip saddr 192.0.0.6 counter masquerade") != NULL);
+}
+
 int main(void)
 {
 	RUN(a_node_routes_to_its_peers_and_the_service_address);
@@ -278,5 +293,6 @@ int main(void)
 	RUN(the_firewall_is_one_table_of_our_own);
 	RUN(chains_without_a_hook_wait_for_the_administrator);
 	RUN(counters_follow_the_peers);
+	RUN(a_router_of_sites_has_a_way_back_and_a_name_for_its_clients);
 	return check_done();
 }
