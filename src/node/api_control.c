@@ -9,7 +9,7 @@ enum { ASK_US = 30000000, BODY_MAX = 64 << 10 };
 struct asked {
 	struct http_req *req;
 	struct ctl_call *call;
-	bool bare; /* success is {}, whatever the coordinator wrote */
+	const char *success; /* what is answered then; NULL: what the coordinator wrote */
 };
 
 static void asker_left(struct http_req *req, void *arg)
@@ -25,7 +25,7 @@ static void on_answer(void *owner, int r, unsigned status, struct span body, int
 {
 	struct asked *a = owner;
 	struct http_req *req = a->req;
-	bool bare = a->bare;
+	const char *success = a->success;
 	AUTO_FREE char *why = NULL;
 
 	(void)retry;
@@ -33,12 +33,12 @@ static void on_answer(void *owner, int r, unsigned status, struct span body, int
 	if (r < 0) {
 		why = str_fmt("the coordinator did not answer: %s", err_text(r));
 		api_error(req, 500, why);
-	} else if (bare && status != 200) {
+	} else if (success && status != 200) {
 		why = str_fmt("the coordinator refused: status %u: %.*s", status,
 		              SPAN_FMT(span_first(span_trim(body), 200)));
 		api_error(req, 500, why);
 	} else {
-		http_answer(req, status, "application/json", bare ? SPAN_LIT("{}\n") : body);
+		http_answer(req, status, "application/json", success ? span_str(success) : body);
 	}
 }
 
@@ -46,25 +46,32 @@ struct question {
 	const char *method, *path;
 	const struct js_type *type;
 	const void *message;
-	bool bare;
+	const char *success;
 };
 
-static void ask(struct node *n, struct http_req *req, const struct question *q)
+static void ask_bytes(struct node *n, struct http_req *req, const struct question *q,
+                      struct span body)
 {
 	struct asked *a = mem_new(struct asked);
 	struct http_later later = { .gone = asker_left, .arg = a };
-	AUTO_DONE(buf) struct buf body = { 0 };
 	struct ctl_call_cfg cfg = { .method = q->method,
 		                    .path = q->path,
+		                    .body = body,
 		                    .timeout_us = ASK_US,
 		                    .done = on_answer,
 		                    .owner = a };
 
-	*a = (struct asked){ .req = req, .bare = q->bare };
-	js_encode(&body, q->type, q->message);
-	cfg.body = buf_span(&body);
+	*a = (struct asked){ .req = req, .success = q->success };
 	http_answer_later(req, &later);
 	a->call = ctl_call(session_ctl(n->session), &cfg);
+}
+
+static void ask(struct node *n, struct http_req *req, const struct question *q)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+
+	js_encode(&body, q->type, q->message);
+	ask_bytes(n, req, q, buf_span(&body));
 }
 
 /* In whose name we ask; NULL: there is no map, and that was answered. */
@@ -81,7 +88,7 @@ static void id_token(struct node *n, struct http_req *req, const struct route_ma
 {
 	const char *aud = api_query(req, "aud");
 	struct tc_token_request t = { .cap_version = CAPVER_NODE };
-	struct question q = { "POST", "/machine/id-token", &tc_token_request_type, &t, false };
+	struct question q = { "POST", "/machine/id-token", &tc_token_request_type, &t, NULL };
 	const struct tc_node *self = asking(n, req);
 
 	(void)m;
@@ -99,7 +106,7 @@ static void set_dns(struct node *n, struct http_req *req, const struct route_mat
 {
 	const char *name = api_query(req, "name"), *value = api_query(req, "value");
 	struct tc_set_dns_request t = { .version = CAPVER_NODE, .type = SPAN_LIT("TXT") };
-	struct question q = { "POST", "/machine/set-dns", &tc_set_dns_request_type, &t, true };
+	struct question q = { "POST", "/machine/set-dns", &tc_set_dns_request_type, &t, "{}\n" };
 	const struct tc_node *self = asking(n, req);
 
 	(void)m;
@@ -119,7 +126,7 @@ static void query_feature(struct node *n, struct http_req *req, const struct rou
 	const char *feature = api_query(req, "feature");
 	struct tc_query_feature_request t = { .feature = span_str(feature) };
 	struct question q = { "POST", "/machine/feature/query", &tc_query_feature_request_type, &t,
-		              false };
+		              NULL };
 	const struct tc_node *self;
 
 	(void)m;
@@ -140,7 +147,7 @@ static void on_attrs(struct http_req *req, void *arg, struct span body)
 	struct tc_set_device_attrs t = { .version = CAPVER_NODE };
 	AUTO_FREE char *text = str_fmt("{\"Update\":%.*s}", SPAN_FMT(body));
 	struct question q = { "PATCH", "/machine/set-device-attr", &tc_set_device_attrs_type, &t,
-		              true };
+		              "{}\n" };
 	const struct tc_node *self;
 	int r = js_decode(&req->arena, span_str(text), &tc_set_device_attrs_type, &t, NULL);
 
@@ -162,6 +169,24 @@ static void set_attrs(struct node *n, struct http_req *req, const struct route_m
 	http_read_body(req, BODY_MAX, on_attrs, n);
 }
 
+static void set_expiry_sooner(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	const char *text = api_query(req, "expiry");
+	struct question q = { "POST", "/machine/register", NULL, NULL, "done\n" };
+	AUTO_DONE(buf) struct buf body = { 0 };
+	uint64_t at;
+
+	(void)m;
+	if (!text || span_u64(span_str(text), UINT32_MAX, &at) < 0) {
+		http_answer_text(req, 400, "missing 'expiry' parameter, a unix timestamp");
+		return;
+	}
+	if (!asking(n, req))
+		return;
+	session_put_expiry(n->session, (wall){ (int64_t)at * US_PER_S }, &body);
+	ask_bytes(n, req, &q, buf_span(&body));
+}
+
 #define V0 "/localapi/v0/"
 /* clang-format off */
 const struct api_row api_control_rows[] = {
@@ -170,6 +195,7 @@ const struct api_row api_control_rows[] = {
 	{ { "POST",  V0 "set-dns" },                API_WRITE, set_dns       },
 	{ { "POST",  V0 "query-feature" },          API_READ,  query_feature },
 	{ { "PATCH", V0 "alpha-set-device-attrs" }, API_WRITE, set_attrs     },
+	{ { "POST",  V0 "set-expiry-sooner" },      API_WRITE, set_expiry_sooner },
 };
 /* clang-format on */
 const size_t api_control_n = ARRAY_LEN(api_control_rows);

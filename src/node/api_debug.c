@@ -43,6 +43,27 @@ static void act_reconnect(struct node *n, struct http_req *req)
 	http_answer_text(req, 200, "done");
 }
 
+static void act_break_relays(struct node *n, struct http_req *req)
+{
+	engine_break_relays(n);
+	http_answer_text(req, 200, "done");
+}
+
+static void act_forget_map(struct node *n, struct http_req *req)
+{
+	node_forget_map(n);
+	http_answer_text(req, 200, "done");
+}
+
+static void act_peer_relays(struct node *n, struct http_req *req)
+{
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct js_wr w = js_wr_of(&body);
+
+	engine_write_peer_relays(n, &w);
+	api_json(req, &body);
+}
+
 static void act_state_dir(struct node *n, struct http_req *req)
 {
 	AUTO_DONE(buf) struct buf body = { 0 };
@@ -87,6 +108,9 @@ static const struct {
 	{ "rebind", act_restun },
 	{ "restun", act_restun },
 	{ "break-tcp-conns", act_reconnect },
+	{ "break-derp-conns", act_break_relays },
+	{ "clear-netmap-cache", act_forget_map },
+	{ "peer-relay-servers", act_peer_relays },
 	{ "force-netmap-update", act_reconnect },
 	{ "statedir", act_state_dir },
 	{ "current-netmap", act_netmap },
@@ -104,7 +128,8 @@ static void debug(struct node *n, struct http_req *req, const struct route_match
 			return;
 		}
 	if (action)
-		http_answer_text(req, 400, "unknown action \"%s\"", action);
+		http_answer_text(req, 400, "not supported by this node: debug action \"%s\"",
+		                 action);
 	else
 		http_answer_text(req, 400, "missing parameter 'action'");
 }
@@ -136,22 +161,6 @@ static void goroutines(struct node *n, struct http_req *req, const struct route_
 	(void)n;
 	(void)m;
 	http_answer_text(req, 200, "one thread, one loop");
-}
-
-static void set_expiry_sooner(struct node *n, struct http_req *req, const struct route_match *m)
-{
-	const char *text = api_query(req, "expiry");
-	uint64_t at;
-
-	(void)m;
-	if (!text || span_u64(span_str(text), UINT32_MAX, &at) < 0)
-		http_answer_text(req, 400, "missing 'expiry' parameter, a unix timestamp");
-	else if (!n->session)
-		http_answer_text(req, 500, "not connected");
-	else {
-		session_set_expiry(n->session, (wall){ (int64_t)at * US_PER_S });
-		http_answer_text(req, 200, "done");
-	}
 }
 
 static void disconnect_control(struct node *n, struct http_req *req, const struct route_match *m)
@@ -234,7 +243,6 @@ const struct api_row api_debug_rows[] = {
 	{ { "GET",  V0 "fairlead-paths" }, API_READ, paths },
 	{ { "POST", V0 "component-debug-logging" }, API_WRITE, component_logs },
 	{ { "GET",  V0 "goroutines" },         API_WRITE, goroutines         },
-	{ { "POST", V0 "set-expiry-sooner" },  API_WRITE, set_expiry_sooner  },
 	{ { "POST", V0 "disconnect-control" }, API_WRITE, disconnect_control },
 	{ { "POST", V0 "reload-config" },      API_WRITE, reload_config      },
 };

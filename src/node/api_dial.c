@@ -3,6 +3,7 @@
  * needed by `nc` and by ssh. A target that is not reached through the tunnel is
  * the program's own to dial: the daemon connects nowhere else on its behalf.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -167,7 +168,8 @@ static void on_resolved(void *owner, int r, const struct resolved *names)
 
 	j->resolve = NULL;
 	if (r < 0)
-		refuse(j, "resolve failure", r, "");
+		refuse(j, "resolve failure", r == -EAGAIN ? ERR_TIMEOUT : r,
+		       r == -EAGAIN ? "the resolver does not answer" : "");
 	else
 		found(j, &names->ip[0]);
 }

@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "node/localapi.h"
 
+enum { SERVE_CONFIG_MAX = 1 << 20 };
+
 #define NO_FILES "{\"error\":\"this node does not share files\"}\n"
 /* The tag of a configuration is the SHA-256 of its text; this is that of "null". */
 #define NOTHING_SERVED "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"
@@ -26,6 +28,33 @@ static void serve_config(struct node *n, struct http_req *req, const struct rout
 	(void)m;
 	http_put_field(req, "Etag", NOTHING_SERVED);
 	http_answer(req, 200, "application/json", SPAN_LIT("null"));
+}
+
+/* Serving nothing is what this daemon does; asked for that, it has no reason to refuse. */
+static void on_serve_config(struct http_req *req, void *arg, struct span body)
+{
+	struct js *config = NULL;
+	bool something = false;
+
+	(void)arg;
+	if (js_parse(&req->arena, body, false, &config, NULL) < 0) {
+		api_error(req, 400, "decoding config: this is no JSON");
+		return;
+	}
+	for (const struct js *m = js_first(config); m; m = m->next)
+		something |= js_first(m) != NULL;
+	if (something)
+		api_error(req, 500,
+		          "updating config: this node does not serve (fairlead has no "
+		          "serve and no funnel)");
+	else
+		api_empty(req, 200);
+}
+
+static void set_serve_config(struct node *n, struct http_req *req, const struct route_match *m)
+{
+	(void)m;
+	http_read_body(req, SERVE_CONFIG_MAX, on_serve_config, n);
 }
 
 static bool is_cert_domain(const struct tc_dns_config *d, const char *domain)
@@ -122,10 +151,12 @@ static void tka_status(struct node *n, struct http_req *req, const struct route_
 
 #define V0 "/localapi/v0/"
 /* clang-format off */
+#define NOT_HERE(path) { { "*", V0 path }, API_WRITE, NULL, 501, "not supported by this node" }
+
 const struct api_row api_other_rows[] = {
 	{ { "GET",  V0 "services" },              API_ANY,   services },
 	{ { "GET",  V0 "serve-config" },          API_READ,  serve_config },
-	{ { "POST", V0 "serve-config" },          API_WRITE, NULL, 500, "{\"error\":\"updating config: this daemon serves nothing\"}\n" },
+	{ { "POST", V0 "serve-config" },          API_WRITE, set_serve_config },
 	{ { "GET",  V0 "cert/{domain}" },         API_READ,  cert },
 	{ { "*",    V0 "drive/shares" },          API_ANY,   drive_shares },
 	{ { "*",    V0 "files/{rest...}" },       API_WRITE, NULL, 500, NO_FILES },
@@ -138,6 +169,22 @@ const struct api_row api_other_rows[] = {
 	{ { "GET",  V0 "appc-route-info" },       API_ANY,   NULL, 200, "{}\n" },
 	{ { "POST", V0 "upload-client-metrics" }, API_ANY,   NULL, 200, "{}\n" },
 	{ { "*",    V0 "routecheck" },            API_ANY,   NULL, 503, "routecheck is not enabled" },
+	NOT_HERE("debug-bus-events"),
+	NOT_HERE("debug-bus-graph"),
+	NOT_HERE("debug-bus-queues"),
+	NOT_HERE("debug-capture"),
+	NOT_HERE("debug-dial-types"),
+	NOT_HERE("debug-optional-features"),
+	NOT_HERE("debug-packet-filter-matches"),
+	NOT_HERE("debug-packet-filter-rules"),
+	NOT_HERE("debug-peer-endpoint-changes"),
+	NOT_HERE("debug-peer-relay-sessions"),
+	NOT_HERE("debug-portmap"),
+	NOT_HERE("debug-rotate-disco-key"),
+	{ { "GET",  V0 "logtap" },                API_WRITE, NULL, 501, "not supported by this node: its log is the system's (journalctl -u fairleadd)" },
+	NOT_HERE("tka/{what...}"),
+	NOT_HERE("drive/fileserver-address"),
+	NOT_HERE("dev-set-state-store"),
 	{ { "POST", V0 "shutdown" },              API_WRITE, NULL, 403, "shutdown access denied by policy" },
 	{ { "GET",  V0 "pprof" },                 API_WRITE, NULL, 503, "not implemented on this platform" },
 };

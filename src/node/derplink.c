@@ -18,7 +18,7 @@ enum {
 	HEARD_US = 5000000,
 	PROBE_US = 3000000,
 	CHECK_US = 15000000,
-	BATCH_MAX = 48 << 10, /* three TLS records in one write */
+	BATCH_MAX = 48 << 10,                 /* three TLS records in one write */
 	WAITING_MAX = DERPLINK_QUEUE_MAX / 2, /* of each kind, before the relay lets us in */
 };
 
@@ -371,7 +371,7 @@ static void on_dialed(void *owner, int ret, struct stream *s)
 }
 
 /* "sha256-raw:HEX" pins a certificate; another name is verified instead of the host's. */
-static void whom(const struct derp_node *node, struct tls_peer *ret)
+void derplink_whom(const struct derp_node *node, struct tls_peer *ret)
 {
 	static const char pin[] = "sha256-raw:";
 
@@ -415,7 +415,7 @@ static void start(struct relay *r)
 		failed(r);
 		return;
 	}
-	whom(node, &peer);
+	derplink_whom(node, &peer);
 	if (!node->no4 && !ip_is_zero(&node->ip4))
 		addrs[n++] = node->ip4;
 	if (!node->no6 && !ip_is_zero(&node->ip6))

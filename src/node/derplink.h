@@ -48,6 +48,8 @@ struct derplink_cfg {
 
 struct derplink *derplink_new(const struct derplink_cfg *cfg);
 void derplink_free(struct derplink *d);
+/* With whom TLS is spoken there: as the map says. Points into the node. */
+void derplink_whom(const struct derp_node *node, struct tls_peer *ret);
 /* Links to regions that are gone or defined otherwise are closed. The map must outlive this. */
 void derplink_set_map(struct derplink *d, const struct derp_map *map);
 /* 0: none. Connects, and tells the relay that it is home. */

@@ -83,24 +83,52 @@ static bool grants_any(const struct netmap *m)
 	return false;
 }
 
-static void set_client(struct engine *e, const struct netmap *m, bool serves)
+/* Those that may relay for us; ourselves first, if we serve. */
+static size_t candidates(const struct engine *e, const struct netmap *m, bool serves,
+                         const struct tc_node *ret[static PATHS_RELAYS_MAX])
 {
 	const struct filter *f = mesh_filter(e->mesh);
-	struct node_pub v[PATHS_RELAYS_MAX];
 	size_t n = 0;
 
-	if (!engine_relay_client(m)) {
-		mesh_set_peer_relays(e->mesh, NULL, 0);
-		return;
-	}
+	if (!engine_relay_client(m))
+		return 0;
 	if (serves)
-		v[n++] = m->self->key;
+		ret[n++] = m->self;
 	for (struct netmap_peer *p = f && grants_any(m) ? netmap_first(m) : NULL;
 	     p && n < PATHS_RELAYS_MAX; p = netmap_next(m, p))
 		if (p->node->cap >= RELAY_CAPVER && !p->node->unsigned_peerapi_only &&
 		    has_cap(f, p->node, m->self, CAP_RELAY_TARGET))
-			v[n++] = p->node->key;
-	mesh_set_peer_relays(e->mesh, v, n);
+			ret[n++] = p->node;
+	return n;
+}
+
+static void set_client(struct engine *e, const struct netmap *m, bool serves)
+{
+	const struct tc_node *nodes[PATHS_RELAYS_MAX];
+	struct node_pub keys[PATHS_RELAYS_MAX];
+	size_t n = candidates(e, m, serves, nodes);
+
+	for (size_t i = 0; i < n; i++)
+		keys[i] = nodes[i]->key;
+	mesh_set_peer_relays(e->mesh, keys, n);
+}
+
+void engine_write_peer_relays(const struct node *n, struct js_wr *w)
+{
+	const struct netmap *m = node_map(n);
+	const struct tc_node *nodes[PATHS_RELAYS_MAX];
+	struct peer_relay_stats stats;
+	size_t found = 0;
+	char text[IP_TEXT_MAX];
+
+	if (n->engine && m)
+		found = candidates(n->engine, m, mesh_relay_server_stats(n->engine->mesh, &stats),
+		                   nodes);
+	js_wr_open(w, JS_ARRAY);
+	for (size_t i = 0; i < found; i++)
+		if (nodes[i]->addresses.n)
+			js_wr_str(w, ip_text(&nodes[i]->addresses.v[0].ip, text));
+	js_wr_close(w, JS_ARRAY);
 }
 
 static bool set_server(struct engine *e, const struct netmap *m)

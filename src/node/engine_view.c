@@ -110,6 +110,12 @@ void engine_restun(struct node *n)
 		mesh_restun(n->engine->mesh);
 }
 
+void engine_break_relays(struct node *n)
+{
+	if (n->engine)
+		mesh_break_relays(n->engine->mesh);
+}
+
 /* ---- why a path is what it is ---- */
 
 void engine_why_relayed(const struct node *n, const struct tc_node *peer, char *dst, size_t cap)

@@ -21,7 +21,7 @@ struct api_row {
 
 /* A table a file. */
 #define API_TABLES(X) \
-	X(control) X(core) X(debug) X(dial) X(dns) X(exit) X(host) X(other) X(profile) X(who)
+	X(control) X(core) X(debug) X(dial) X(dns) X(exit) X(host) X(other) X(profile) X(relay) X(who)
 #define X(name)                                          \
 	extern const struct api_row api_##name##_rows[]; \
 	extern const size_t api_##name##_n;

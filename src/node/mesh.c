@@ -254,6 +254,16 @@ void mesh_set_home(struct mesh *m, int region)
 	derplink_set_home(m->derp, region);
 }
 
+const struct derp_map *mesh_relays(const struct mesh *m)
+{
+	return &m->relays;
+}
+
+void mesh_break_relays(struct mesh *m)
+{
+	derplink_link_changed(m->derp, NULL, 0); /* as from an address that is gone */
+}
+
 bool mesh_relay_connected(const struct mesh *m, int region)
 {
 	return derplink_connected(m->derp, region);

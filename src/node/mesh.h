@@ -122,6 +122,10 @@ uint16_t mesh_port(const struct mesh *m);
 void mesh_set_relays(struct mesh *m, const struct derp_map *map);
 /* The home of last time, for a start without control. */
 void mesh_set_home(struct mesh *m, int region);
+/* As they were set. */
+const struct derp_map *mesh_relays(const struct mesh *m);
+/* Connections to them are made again. */
+void mesh_break_relays(struct mesh *m);
 bool mesh_relay_connected(const struct mesh *m, int region);
 /* While control is away the home stays where it is: nobody could learn of another. */
 void mesh_control_connected(struct mesh *m, bool connected);

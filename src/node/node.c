@@ -291,7 +291,7 @@ static void seed_map(struct node *n, struct span message)
 		log_info("the map of last time holds until the coordinator speaks");
 }
 
-static void forget_map(struct node *n)
+void node_forget_map(struct node *n)
 {
 	AUTO_FREE char *folder = map_folder(n);
 
@@ -538,7 +538,7 @@ static void on_logout_finish(struct ev_defer *d)
 	struct node *n = l->n;
 	AUTO_FREE char *id = span_dup(profiles_current(n->profiles)->id);
 
-	forget_map(n);
+	node_forget_map(n);
 	end_session(n);
 	if (*id)
 		(void)!profiles_remove(n->profiles, span_str(id));

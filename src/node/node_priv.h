@@ -149,6 +149,12 @@ void engine_peer(const struct node *n, const struct node_pub *key, struct engine
 void engine_write_caps(const struct node *n, struct js_wr *w, const struct tc_node *peer);
 void engine_write_metrics(const struct node *n, struct buf *out);
 void engine_restun(struct node *n);
+/* Connections to relays are made again. */
+void engine_break_relays(struct node *n);
+/* First addresses of the peers that would relay for us, as a JSON list. */
+void engine_write_peer_relays(const struct node *n, struct js_wr *w);
+/* The map on disk goes, and comes back when it changes. */
+void node_forget_map(struct node *n);
 
 /* What `ping` shows. */
 struct engine_pong {

@@ -327,10 +327,7 @@ static void on_logged_out(void *owner, int r, unsigned status, struct span body,
 	s->logout_done(s->logout_arg, r < 0 ? r : status == 200 ? 0 : ERR_DENIED);
 }
 
-/* Registers the present key again with an end to it. */
-static struct ctl_call *ask_expiry(struct session *s, wall at,
-                                   void (*done)(void *owner, int r, unsigned status,
-                                                struct span body, int64_t retry))
+void session_put_expiry(struct session *s, wall at, struct buf *ret)
 {
 	struct tc_hostinfo host = { 0 };
 	struct tc_register_request q = {
@@ -338,46 +335,29 @@ static struct ctl_call *ask_expiry(struct session *s, wall at,
 		.hostinfo = &host,
 		.expiry = at,
 	};
-	AUTO_DONE(buf) struct buf body = { 0 };
-	struct ctl_call_cfg call = { .method = "POST",
-		                     .path = "/machine/register",
-		                     .timeout_us = 10 * US_PER_S,
-		                     .done = done,
-		                     .owner = s };
 
 	s->trying = s->persist->node_key;
 	s->cfg.hooks.hostinfo(s->cfg.hooks.ctx, &host);
 	fill_keys(s, &q);
-	js_encode(&body, &tc_register_request_type, &q);
-	call.body = buf_span(&body);
-	return ctl_call(s->ctl, &call);
+	js_encode(ret, &tc_register_request_type, &q);
 }
 
 void session_logout(struct session *s, void (*done)(void *arg, int r), void *arg)
 {
+	AUTO_DONE(buf) struct buf body = { 0 };
+	struct ctl_call_cfg call = { .method = "POST",
+		                     .path = "/machine/register",
+		                     .timeout_us = 10 * US_PER_S,
+		                     .done = on_logged_out,
+		                     .owner = s };
+
 	stop(s);
 	s->logout_done = done;
 	s->logout_arg = arg;
 	/* Any time in the past; this one is what tailscaled sends. */
-	s->reg = ask_expiry(s, (wall){ 123 * US_PER_S }, on_logged_out);
-}
-
-static void on_expiry_set(void *owner, int r, unsigned status, struct span body, int64_t retry)
-{
-	struct session *s = owner;
-
-	(void)body;
-	(void)retry;
-	s->reg = NULL;
-	if (r < 0 || status != 200)
-		log_warn("the coordinator did not take the expiry: %s",
-		         r < 0 ? err_text(r) : "refused");
-}
-
-void session_set_expiry(struct session *s, wall at)
-{
-	if (!s->reg)
-		s->reg = ask_expiry(s, at, on_expiry_set);
+	session_put_expiry(s, (wall){ 123 * US_PER_S }, &body);
+	call.body = buf_span(&body);
+	s->reg = ctl_call(s->ctl, &call);
 }
 
 /* ---- what is seen ---- */

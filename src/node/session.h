@@ -90,8 +90,8 @@ void session_pause(struct session *s);
 /* done once: 0, or why the coordinator may not have heard. */
 void session_logout(struct session *s, void (*done)(void *arg, int r), void *arg);
 
-/* Asks that our key end then; the answer is the map's. */
-void session_set_expiry(struct session *s, wall at);
+/* The body of a registration that asks for our key to end then. */
+void session_put_expiry(struct session *s, wall at, struct buf *ret);
 
 /* hostinfo would say something else, or the endpoints did. */
 void session_report(struct session *s);

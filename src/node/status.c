@@ -4,6 +4,9 @@
 
 #include "node/node_priv.h"
 
+/* TaildropTargetMissingCap: the reason its command then gives is ours too. */
+enum { NO_TAILDROP = 4 };
+
 static struct span strip_dots(struct span name)
 {
 	while (span_ends(name, "."))
@@ -247,7 +250,7 @@ static void put_peer(const struct node *n, struct js_wr *w, const struct tc_node
 	js_wr_kv_bool(w, "ExitNodeOption", tc_node_is_exit(node));
 	js_wr_kv_bool(w, "Active", e.active);
 	put_peerapi(w, node);
-	js_wr_kv_int(w, "TaildropTarget", 0);
+	js_wr_kv_int(w, "TaildropTarget", NO_TAILDROP);
 	js_wr_kv_str(w, "NoFileSharingReason", "");
 	put_rest(w, node, &e);
 	js_wr_close(w, JS_OBJECT);
@@ -270,8 +273,7 @@ static void put_self(const struct node *n, struct js_wr *w)
 {
 	static const struct engine_peer nothing;
 	const struct netmap *m = node_map(n);
-	struct tc_hostinfo host = { .hostname = span_str(n->facts.hostname),
-		                    .os = SPAN_LIT("linux") };
+	struct tc_hostinfo host = { .hostname = span_str(n->facts.name), .os = SPAN_LIT("linux") };
 	struct tc_node self = m ? *m->self : (struct tc_node){ 0 };
 	int64_t home = engine_home_derp(n);
 

@@ -63,6 +63,7 @@ void machine_facts(struct machine_facts *ret)
 	if (uname(&u) == 0) {
 		struct span name = span_str(u.nodename);
 
+		set(ret->name, name);
 		set(ret->hostname, span_first(name, span_find(name, '.')));
 		set(ret->kernel, span_str(u.release));
 		set(ret->machine, span_str(u.machine));

@@ -6,7 +6,8 @@
 enum { MACHINE_TEXT_MAX = 128 };
 
 struct machine_facts {
-	char hostname[MACHINE_TEXT_MAX]; /* first label */
+	char name[MACHINE_TEXT_MAX];     /* as the kernel has it */
+	char hostname[MACHINE_TEXT_MAX]; /* its first label */
 	char kernel[MACHINE_TEXT_MAX];   /* release */
 	char machine[MACHINE_TEXT_MAX];  /* uname -m */
 	char distro[MACHINE_TEXT_MAX], distro_version[MACHINE_TEXT_MAX],
