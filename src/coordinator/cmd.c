@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "coordinator/cmd_priv.h"
 #include "coordinator/coord.h"
+#include "coordinator/dnsmap.h"
 #include "coordinator/fence.h"
 #include "coordinator/import.h"
 #include "coordinator/policy/policy.h"
@@ -63,9 +64,11 @@ int cmd_load_config(const char *path, struct config *cfg)
 		r = config_environment(cfg, environ, &why);
 	if (r >= 0)
 		r = config_finish(cfg, state_dir(), &why);
-	if (r < 0)
+	if (r < 0 && why.line)
 		log_error("%s:%u:%u: %s", path ? path : "configuration", why.line, why.column,
 		          why.message);
+	else if (r < 0)
+		log_error("%s: %s", path ? path : "configuration", why.message);
 	return r;
 }
 
@@ -198,12 +201,38 @@ int cmd_serve(struct config *cfg, int argc, char **argv)
 	return status;
 }
 
+/* The files that the configuration names are read at start, too. */
+
+static int test_names(const struct config *cfg)
+{
+	AUTO_DONE(buf) struct buf extra = { 0 };
+	AUTO_DONE(buf) struct buf json = { 0 };
+	struct fault why = { 0 };
+	int r = 0;
+
+	if (*cfg->extra_records_path)
+		r = file_read(cfg->extra_records_path, DNS_RECORDS_FILE_MAX, &extra);
+	if (r < 0)
+		return log_ret(r, "cannot read %s", cfg->extra_records_path);
+	r = dnsmap_json(cfg, buf_span(&extra), &json, &why);
+	return r < 0 ? log_ret(r, "dns: %s", why.message) : 0;
+}
+
+static int test_policy(const struct config *cfg)
+{
+	bool in_file = strcmp(cfg->policy_mode, "file") == 0 && *cfg->policy_path;
+
+	return in_file ? policy_check_file(cfg->policy_path) : 0;
+}
+
 int cmd_configtest(struct config *cfg, int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
 	name_leftovers(cfg);
-	return cfg->unknown.n ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (cfg->unknown.n || test_names(cfg) < 0 || test_policy(cfg) < 0)
+		return EXIT_FAILURE;
+	return EXIT_SUCCESS;
 }
 
 /* -o json and the like, for commands that read no other flags. */
@@ -234,8 +263,8 @@ int cmd_generate(struct config *cfg, int argc, char **argv)
 
 	(void)cfg;
 	if (argc < 1 || strcmp(argv[0], "private-key") != 0) {
-		fprintf(stderr, "Error: generate private-key\n");
-		return EXIT_FAILURE;
+		printf("Usage: generate private-key\n");
+		return EXIT_SUCCESS;
 	}
 	machine_priv_new(&key);
 	(void)machine_priv_text(&key, text);
@@ -487,12 +516,14 @@ static const struct cmd *find_cmd(const char *const *word, size_t n, size_t *ret
 	return NULL;
 }
 
+enum { WORDS_MAX = 3 }; /* help, group, name */
+
 /* The command's words come first among those that are no flags or values of global flags. */
-static size_t words_of(int argc, char **argv, const char *word[static 2])
+static size_t words_of(int argc, char **argv, const char *word[static WORDS_MAX])
 {
 	size_t n = 0;
 
-	for (int i = 1; i < argc && n < 2; i++) {
+	for (int i = 1; i < argc && n < WORDS_MAX; i++) {
 		bool global = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 ||
 		              strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0;
 
@@ -624,15 +655,22 @@ static int no_such_command(const char *program, const char *word)
 
 int coordinator_main(int argc, char **argv)
 {
-	const char *slash = strrchr(argv[0], '/'), *word[2] = { 0 };
-	const char *program = slash ? slash + 1 : argv[0];
-	size_t used, n = words_of(argc, argv, word);
+	const char *slash = strrchr(argv[0], '/'), *words[WORDS_MAX] = { 0 };
+	const char *program = slash ? slash + 1 : argv[0], **word = words;
+	size_t used, n = words_of(argc, argv, words);
+	bool help = n && strcmp(word[0], "help") == 0;
+
+	word += help;
+	n -= help;
+
 	const struct cmd *c = find_cmd(word, n, &used);
 
 	crypto_start();
-	if (has_option(argc, argv, "--help") || has_option(argc, argv, "-h") ||
-	    (n && strcmp(word[0], "help") == 0)) {
-		cmd_usage(program, c ? c->group : n ? group_named(word[0]) : NULL);
+	if (help || has_option(argc, argv, "--help") || has_option(argc, argv, "-h")) {
+		if (c)
+			cmd_help(program, c);
+		else
+			cmd_usage(program, n ? group_named(word[0]) : NULL);
 		return EXIT_SUCCESS;
 	}
 	return c ? run_cmd(c, argc, argv) : no_such_command(program, word[0]);

@@ -325,6 +325,32 @@ static void print_flags(const struct cmd_flag *flags)
 	}
 }
 
+static void print_cmd(const struct cmd *c)
+{
+	printf("  %s%s%s%s%s\n      %s\n", c->group ? c->group : "", c->group ? " " : "", c->name,
+	       c->positional ? " " : "", c->positional ? "ARG" : "", c->help);
+	print_flags(c->flags);
+}
+
+static void print_names(const char *title, const char *names)
+{
+	struct span rest = span_str(names), name;
+	const char *between = title;
+
+	for (; span_word(&rest, &name); between = ", ")
+		printf("%s%.*s", between, SPAN_FMT(name));
+	if (between != title)
+		printf("\n");
+}
+
+void cmd_help(const char *program, const struct cmd *c)
+{
+	printf("Usage: %s [-c FILE] [-o json|json-line|yaml] [--force] %s%s%s ...\n\n", program,
+	       c->group ? c->group : "", c->group ? " " : "", c->name);
+	print_cmd(c);
+	print_names("\nAlso: ", c->aliases);
+}
+
 void cmd_usage(const char *program, const char *group)
 {
 	printf("Usage: %s [-c FILE] [-o json|json-line|yaml] [--force] COMMAND ...\n\nCommands:\n",
@@ -332,8 +358,6 @@ void cmd_usage(const char *program, const char *group)
 	for (const struct cmd *c = cmd_table; c->name; c++) {
 		if (group && (!c->group || strcmp(c->group, group) != 0))
 			continue;
-		printf("  %s%s%s%s%s\n      %s\n", c->group ? c->group : "", c->group ? " " : "",
-		       c->name, c->positional ? " " : "", c->positional ? "ARG" : "", c->help);
-		print_flags(c->flags);
+		print_cmd(c);
 	}
 }

@@ -90,6 +90,8 @@ void cmd_print(const struct cmd *c, enum cmd_output output, const struct js *ans
 void cmd_print_object(enum cmd_output output, const char *name, const char *value,
                       const char *text);
 void cmd_print_error(enum cmd_output output, const char *message);
+/* Of one command. */
+void cmd_help(const char *program, const struct cmd *c);
 /* group: of its commands alone; NULL: of all. */
 void cmd_usage(const char *program, const char *group);
 /* cmd_yaml.c: the answer of an operation; op may be NULL. */

@@ -119,10 +119,13 @@ static const struct cmd_flag audit_flags[] = {
 	{ 0 },
 };
 
+#define BYPASS { "bypass-grpc-and-access-database-directly", 0, FLAG_LOCAL, NULL, NULL, "without the server" }
 static const struct cmd_flag policy_file[] = {
 	{ "file", 'f', FLAG_FILE, "policy", NULL, "the policy's file", true },
+	BYPASS,
 	{ 0 },
 };
+static const struct cmd_flag policy_get[] = { BYPASS, { 0 } };
 
 static const struct cmd_column user_columns[] = {
 	{ "ID", "id" }, { "Name", "display_name" }, { "Username", "name" }, { "Email", "email" },
@@ -215,7 +218,7 @@ const struct cmd cmd_table[] = {
 	{ APIKEYS, "list", LIST, "apikeys.list", NULL, no_flags, api_columns, SHAPE_TABLE, NULL, "List API keys", NULL },
 	{ APIKEYS, "expire", EXPIRE, "apikeys.expire", NULL, api_which, NULL, SHAPE_DONE, "Key expired", "End an API key", NULL },
 	{ APIKEYS, "delete", DELETE, "apikeys.delete", NULL, api_which, NULL, SHAPE_DONE, "Key deleted", "Delete an API key", NULL },
-	{ "policy", "", "get", "show view fetch", "policy.get", NULL, no_flags, policy_member, SHAPE_MEMBER, NULL, "Print the stored policy", NULL },
+	{ "policy", "", "get", "show view fetch", "policy.get", NULL, policy_get, policy_member, SHAPE_MEMBER, NULL, "Print the stored policy", NULL },
 	{ "policy", "", "set", "put update", "policy.set", NULL, policy_file, NULL, SHAPE_ALWAYS_DONE, "Policy updated.", "Store a policy and put it in force", NULL },
 	{ "policy", "", "check", "", NULL, NULL, policy_file, NULL, SHAPE_DONE, NULL, "check FILE: say what is wrong with a policy", cmd_policy, true },
 	{ "policy", "", "compile", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "compile --case FILE: what policies do, as JSON", cmd_policy, true },

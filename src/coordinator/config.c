@@ -1,5 +1,6 @@
 #include "coordinator/config.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -109,7 +110,7 @@ static const struct row rows[] = {
 	{ "oidc.allowed_groups",                  K_LIST,  AT(oidc_groups),          NULL },
 	{ "oidc.extra_params",                    K_PAIRS, AT(oidc_params),          NULL },
 	{ "oidc.email_verified_required",         K_BOOL,  AT(oidc_email_verified),  "true" },
-	{ "oidc.only_start_if_oidc_is_available", K_BOOL,  AT(oidc_wait),            "true" },
+	{ "oidc.only_start_if_oidc_is_available",    K_IGNORED, 0, "the server starts, and asks the provider until it answers" },
 	{ "oidc.use_expiry_from_token",           K_BOOL,  AT(oidc_token_expiry),    "false" },
 	{ "oidc.pkce.enabled",                    K_BOOL,  AT(oidc_pkce),            "true" },
 	{ "oidc.pkce.method",                     K_TEXT,  AT(oidc_pkce_method),     "S256" },
@@ -133,6 +134,8 @@ static const struct row rows[] = {
 	{ "tuning",                                  K_IGNORED, 0, "nothing has to be tuned" },
 };
 /* clang-format on */
+
+static_assert(ARRAY_LEN(rows) <= CONFIG_KEYS_MAX, "config.lines has a place for each");
 
 static void *slot_of(struct config *c, const struct row *row)
 {
@@ -397,6 +400,7 @@ static int read_pairs(struct walk *w, const yaml_node_t *n, const char *key)
 
 static int read_row(struct walk *w, const struct row *row, const yaml_node_t *n)
 {
+	w->c->lines[row - rows] = line_of(n);
 	switch (row->kind) {
 	case K_LIST:
 		return read_list(w, n, row->key, slot_of(w->c, row));
@@ -431,6 +435,20 @@ static const struct row *find_row(const char *key)
 		if (strcmp(rows[i].key, key) == 0)
 			return &rows[i];
 	return NULL;
+}
+
+int config_refuse(const struct config *c, struct fault *reterr, const char *key, const char *fmt,
+                  ...)
+{
+	const struct row *row = find_row(key);
+	char why[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	return fault_set(reterr, ERR_MALFORMED, row ? c->lines[row - rows] : 0, 0, "%s: %s", key,
+	                 why);
 }
 
 /* Some key begins with this one and a dot. */
@@ -545,123 +563,14 @@ int config_environment(struct config *c, char *const *env, struct fault *reterr)
 
 		variable_of(rows[i].key, name);
 		value = lookup(env, name);
-		if (value && set_scalar(c, &rows[i], span_str(value)) < 0)
+		if (!value)
+			continue;
+		c->lines[i] = 0;
+		if (rows[i].kind == K_REMOVED)
+			return fault_set(reterr, ERR_MALFORMED, 0, 0, "%s: %s", name, rows[i].def);
+		if (set_scalar(c, &rows[i], span_str(value)) < 0)
 			return fault_set(reterr, ERR_MALFORMED, 0, 0,
 			                 "%s: not a value this key can have", name);
 	}
 	return 0;
-}
-
-/* ---- what has to fit together ---- */
-
-const char *config_host(const struct config *c, char dst[static 256])
-{
-	struct span url = span_str(c->server_url);
-	size_t at = 0;
-
-	if (span_starts(url, "https://"))
-		url = span_from(url, 8);
-	else if (span_starts(url, "http://"))
-		url = span_from(url, 7);
-	url = span_first(url, span_find(url, '/'));
-	if (url.n && url.p[0] == '[') {
-		url = span_from(url, 1);
-		at = span_find(url, ']');
-	} else {
-		at = span_find(url, ':');
-	}
-	(void)snprintf(dst, 256, "%.*s", SPAN_FMT(span_first(url, at)));
-	return dst;
-}
-
-static int check_prefix(const char *text, const char *key, struct prefix *ret, struct fault *reterr)
-{
-	int r;
-
-	if (!*text) {
-		*ret = (struct prefix){ 0 };
-		return 0;
-	}
-	r = prefix_parse(span_str(text), ret);
-	if (r < 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0, "%s: \"%.60s\" is no prefix", key,
-		                 text);
-	*ret = prefix_masked(*ret);
-	if (ipam_check(ret) < 0)
-		return fault_set(
-			reterr, ERR_MALFORMED, 0, 0,
-			"%s: %.60s must lie within 100.64.0.0/10 or fd7a:115c:a1e0::/48 and "
-			"hold addresses",
-			key, text);
-	return 0;
-}
-
-/* Names of nodes must not shadow the server's own. */
-static int check_domain(const struct config *c, struct fault *reterr)
-{
-	char host[256];
-	AUTO_FREE char *below = str_fmt(".%s", c->base_domain);
-
-	config_host(c, host);
-	if (!*c->base_domain)
-		return 0;
-	if (span_is_nocase(span_str(host), c->base_domain) || span_ends(span_str(host), below))
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "server_url's host %.80s must not be dns.base_domain or below it",
-		                 host);
-	return 0;
-}
-
-static int check_values(const struct config *c, struct fault *reterr)
-{
-	if (strcmp(c->allocation, "sequential") != 0 && strcmp(c->allocation, "random") != 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "prefixes.allocation: sequential or random");
-	if (c->ephemeral_us && c->ephemeral_us <= 65 * US_PER_S)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "node.ephemeral.inactivity_timeout must be more than 65s");
-	if (c->ha_interval_us && (c->ha_interval_us < 2 * US_PER_S || c->ha_timeout_us < US_PER_S ||
-	                          c->ha_timeout_us >= c->ha_interval_us))
-		return fault_set(
-			reterr, ERR_MALFORMED, 0, 0,
-			"node.routes.ha: an interval of 2s or more, and a timeout of 1s or "
-			"more below it");
-	if (strcmp(c->db_type, "sqlite") != 0 && strcmp(c->db_type, "sqlite3") != 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "database.type: only sqlite is supported");
-	if (strcmp(c->policy_mode, "file") != 0 && strcmp(c->policy_mode, "database") != 0)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0, "policy.mode: file or database");
-	if (!*c->tls_cert_path != !*c->tls_key_path)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "tls_cert_path and tls_key_path go together");
-	if (!*c->prefix_v4 && !*c->prefix_v6)
-		return fault_set(reterr, ERR_MALFORMED, 0, 0,
-		                 "prefixes: one of v4 and v6 is needed");
-	return 0;
-}
-
-static void default_path(struct config *c, const char **slot, const char *dir, const char *name)
-{
-	if (!**slot)
-		*slot = arena_fmt(&c->arena, "%s/%s", dir, name);
-}
-
-int config_finish(struct config *c, const char *state_dir, struct fault *reterr)
-{
-	int r = check_values(c, reterr);
-
-	if (r >= 0)
-		r = check_prefix(c->prefix_v4, "prefixes.v4", &c->v4, reterr);
-	if (r >= 0)
-		r = check_prefix(c->prefix_v6, "prefixes.v6", &c->v6, reterr);
-	default_path(c, &c->noise_key_path, state_dir, "noise_private.key");
-	default_path(c, &c->derp_key_path, state_dir, "derp_server_private.key");
-	default_path(c, &c->db_path, state_dir, "db.sqlite");
-	default_path(c, &c->unix_socket, "/var/run/headscale", "headscale.sock");
-	if (!*c->server_url)
-		c->server_url = arena_fmt(&c->arena, "http://%s", c->listen_addr);
-	while (c->server_url[strlen(c->server_url) - 1] == '/')
-		c->server_url = arena_str(&c->arena,
-		                          span(c->server_url, strlen(c->server_url) - 1));
-	return r < 0 ? r : check_domain(c, reterr);
 }

@@ -16,7 +16,7 @@
 #include "coordinator/ipam.h"
 #include "coordinator/model.h"
 
-enum { CONFIG_FILE_MAX = 4 << 20 };
+enum { CONFIG_FILE_MAX = 4 << 20, CONFIG_KEYS_MAX = 128 };
 
 struct config_split {
 	const char *domain;
@@ -76,11 +76,12 @@ struct config {
 	const char *oidc_issuer, *oidc_client_id, *oidc_client_secret, *oidc_client_secret_path;
 	struct texts oidc_scope, oidc_domains, oidc_users, oidc_groups;
 	VEC(struct config_pair) oidc_params;
-	bool oidc_email_verified, oidc_wait, oidc_token_expiry, oidc_pkce;
+	bool oidc_email_verified, oidc_token_expiry, oidc_pkce;
 	const char *oidc_pkce_method;
 
 	int64_t login_timeout_us, login_max;
 
+	unsigned lines[CONFIG_KEYS_MAX]; /* where keys stand; 0: not in the file. config_refuse's */
 	/* Keys nobody knows, "line 12: foo.bar"; the caller prints them. */
 	struct texts unknown;
 	/* Headscale's keys that mean nothing here, "line 3: grpc_listen_addr: why". */
@@ -103,5 +104,9 @@ NODISCARD int config_environment(struct config *c, char *const *env, struct faul
  */
 NODISCARD int config_finish(struct config *c, const char *state_dir, struct fault *reterr);
 
-/* Host and port of server_url. */
+/* What is wrong with a key's value, and its line if it stands in the file. ERR_MALFORMED */
+int config_refuse(const struct config *c, struct fault *reterr, const char *key, const char *fmt,
+                  ...) PRINTF(4, 5);
+
+/* Host of server_url. */
 const char *config_host(const struct config *c, char dst[static 256]);

@@ -68,11 +68,25 @@ static void what_does_not_fit_is_refused_with_its_line(void)
 		{ "derp:\n  server:\n    enabled: perhaps\n", 3, "derp.server.enabled" },
 		{ "oidc: {expiry: 1h}\n", 1, "node.expiry" },
 		{ "a: [\n", 2, "" },
-		{ "prefixes: {v4: 10.0.0.0/8}\n", 0, "100.64.0.0/10" },
-		{ "server_url: https://x.tail.net:8443\ndns: {base_domain: tail.net}\n", 0,
+		{ "prefixes: {v4: 10.0.0.0/8}\n", 1, "100.64.0.0/10" },
+		{ "server_url: https://x.tail.net:8443\ndns: {base_domain: tail.net}\n", 1,
 		  "base_domain" },
-		{ "node: {ephemeral: {inactivity_timeout: 30s}}\n", 0, "65s" },
-		{ "database: {type: mysql}\n", 0, "sqlite" },
+		{ "node: {ephemeral: {inactivity_timeout: 30s}}\n", 1, "65s" },
+		{ "database: {type: mysql}\n", 1, "sqlite" },
+		{ "\nserver_url: x.net\n", 2, "server_url: it must begin with" },
+		{ "server_url: https://\n", 1, "server_url" },
+		{ "prefixes: {v4: '', v6: ''}\n", 1, "prefixes.v4" },
+		{ "prefixes:\n  allocation: best\n", 2, "sequential random" },
+		{ "policy:\n  mode: db\n", 2, "policy.mode" },
+		{ "tls_cert_path: x\n", 1, "go together" },
+		{ "tls_letsencrypt_challenge_type: DNS-01\n", 1, "HTTP-01" },
+		{ "trusted_proxies: [10.0.0.0/8, here]\n", 1, "\"here\" is no prefix" },
+		{ "node: {routes: {ha: {probe_interval: 1s}}}\n", 1, "probe_interval" },
+		{ "node: {routes: {ha: {probe_timeout: 20s}}}\n", 1, "probe_timeout" },
+		{ "oidc:\n  issuer: idp\n", 2, "oidc.issuer" },
+		{ "oidc: {issuer: 'https://i', client_id: ''}\n", 1, "oidc.client_id" },
+		{ "oidc: {pkce: {method: S512}}\n", 1, "oidc.pkce.method" },
+		{ "derp: {server: {enabled: true, region_id: 0}}\n", 1, "region_id" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -100,6 +114,25 @@ static void the_environment_stands_over_the_file(void)
 	CHECK_STR(c.base_domain, "env.test");
 	CHECK_EQ(c.derp_urls.n, 2);
 	config_done(&c);
+}
+
+static void the_environment_is_held_to_the_same_rules(void)
+{
+	static char removed[] = "HEADSCALE_OIDC_EXPIRY=1h", wrong[] = "HEADSCALE_NODE_EXPIRY=soon",
+		    word[] = "HEADSCALE_POLICY_MODE=x";
+	char *const envs[][2] = { { removed, NULL }, { wrong, NULL }, { word, NULL } };
+
+	for (size_t i = 0; i < ARRAY_LEN(envs); i++) {
+		struct config c;
+		struct fault why = { 0 };
+
+		config_init(&c);
+		CHECK_OK(config_parse(&c, SPAN_LIT("policy: {mode: file}\n"), &why));
+		CHECK(config_environment(&c, envs[i], &why) < 0 ||
+		      config_finish(&c, "/var/lib/x", &why) < 0);
+		CHECK_EQ(why.line, 0);
+		config_done(&c);
+	}
 }
 
 static void name_servers_and_records_become_a_dns_config(void)
@@ -153,6 +186,7 @@ int main(void)
 	RUN(keys_without_effect_are_named_with_their_line_and_why);
 	RUN(what_does_not_fit_is_refused_with_its_line);
 	RUN(the_environment_stands_over_the_file);
+	RUN(the_environment_is_held_to_the_same_rules);
 	RUN(name_servers_and_records_become_a_dns_config);
 	RUN(later_relay_maps_stand_over_earlier_ones);
 	return check_done();

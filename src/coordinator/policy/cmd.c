@@ -14,7 +14,7 @@ static int usage(void)
 	(void)fprintf(stderr, "usage: policy check FILE\n"
 	                      "       policy compile --case FILE\n"
 	                      "FILE may be - for standard input.\n");
-	return 2;
+	return 1;
 }
 
 static int read_input(const char *path, size_t max, struct buf *to)
@@ -36,21 +36,26 @@ static void print_issues(const char *path, const struct policy_issues *issues)
 		(void)fprintf(stderr, "%s: and more\n", path);
 }
 
-static int check(const char *path)
+int policy_check_file(const char *path)
 {
 	AUTO_DONE(buf) struct buf text = { 0 };
 	AUTO(policy_free) struct policy *p = NULL;
 	struct policy_issues issues = { 0 };
+	int r = read_input(path, POLICY_TEXT_MAX, &text);
 
-	if (read_input(path, POLICY_TEXT_MAX, &text) < 0)
-		return 1;
-	int r = policy_parse(buf_span(&text), &p, &issues);
-
+	if (r >= 0)
+		r = policy_parse(buf_span(&text), &p, &issues);
 	print_issues(path, &issues);
 	policy_issues_done(&issues);
-	if (r == 0)
-		(void)printf("Policy is valid\n");
-	return r < 0;
+	return r;
+}
+
+static int check(const char *path)
+{
+	if (policy_check_file(path) < 0)
+		return 1;
+	(void)printf("Policy is valid\n");
+	return 0;
 }
 
 static int compile(const char *path)

@@ -43,4 +43,6 @@ bool policy_derp_map(const struct policy *p, struct buf *out);
  * `fairlead-coordinator policy ...`: check FILE, compile --case FILE, without a server.
  * argv[0] is "policy". An exit status.
  */
+/* What is wrong with the file goes to standard error. */
+NODISCARD int policy_check_file(const char *path);
 int policy_cmd_main(int argc, char **argv);
