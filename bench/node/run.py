@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our node and the real one in turns, in one tailnet of namespaces.
 
-	bench/node/run.py BUILD [part ...]      parts: speed idle start paths sizes; all of them without a name
+	bench/node/run.py BUILD [part ...]      parts: speed relayed idle start paths sizes; all of them without a name
 
 Ratios within one run count, on a quiet machine. The tailnet is our coordinator with its relay.
 """
@@ -54,6 +54,10 @@ def join(lab, name, stock, *flags):
     lab.addresses[name] = lab.ip_of(name)
 
 
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
 def iperf(lab, a, b, flows):
     """Gbit/s that arrived, and CPU seconds a GB of both daemons together."""
     server = lab.start(lab.hosts[b], [tool('iperf3'), '-s', '-1', '-B', lab.addresses[b]])
@@ -75,19 +79,43 @@ def ends(lab):
         wait_until(lambda: lab.ping_path(f'{who}-a', lab.addresses[f'{who}-b'], 3, '--until-direct') == 'direct', 'direct', 60)
 
 
-def median(values):
-    return sorted(values)[len(values) // 2]
+def compare(lab, what, pairs, flows, goal):
+    """A row of throughput and one of CPU time, in turns."""
+    got = {who: [] for who in pairs}
+    for _ in range(ROUNDS):
+        for who, (a, b) in pairs.items():
+            got[who].append(iperf(lab, a, b, flows))
+    best = {who: [median([v[i] for v in values]) for i in (0, 1)] for who, values in got.items()}
+    row(f'TCP {what}', best['ours'][0], best['stock'][0], 'Gb/s', goal[0])
+    row(f'CPU a GB {what}', best['ours'][1], best['stock'][1], 's/GB', goal[1])
 
 
 def speed(lab):
     for flows in (1, 4):
-        got = {'ours': [], 'stock': []}
-        for _ in range(ROUNDS):
-            for who in got:
-                got[who].append(iperf(lab, f'{who}-a', f'{who}-b', flows))
-        best = {who: (median([g for g, _ in v]), median([c for _, c in v])) for who, v in got.items()}
-        row(f'TCP, {flows} flow{"s" if flows > 1 else ""}', best['ours'][0], best['stock'][0], 'Gb/s', '2.0x, 2.6x')
-        row(f'CPU a GB, both ends, {flows} flow{"s" if flows > 1 else ""}', best['ours'][1], best['stock'][1], 's/GB', '0.42x, 0.33x')
+        compare(lab, f'straight, {flows} flow{"s" if flows > 1 else ""}', {who: (f'{who}-a', f'{who}-b') for who in ('ours', 'stock')}, flows,
+                ('2.0x, 2.6x', '0.42x, 0.33x'))
+
+
+def relayed(lab):
+    """Through DERP (our relay for both), then through a peer relay of the same kind."""
+    pairs = {who: (f'{who}-x', f'{who}-y') for who in ('ours', 'stock')}
+    for who in pairs:
+        for name in pairs[who]:
+            lab.host(name, 'symmetric')
+            join(lab, name, who == 'stock')
+        lab.host(f'{who}-relay', 'open')
+        join(lab, f'{who}-relay', who == 'stock')
+    for a, b in pairs.values():
+        wait_until(lambda: lab.pings(a, lab.addresses[b]), 'a packet passes', 30)
+    compare(lab, 'by DERP', pairs, 1, ('1.0x, 2.0x', '1.0x, 0.5x'))
+    for who, (a, b) in pairs.items():
+        lab.ts(f'{who}-relay', 'set', '--relay-server-port=40000')
+        relay = {'src': [lab.addresses[a], lab.addresses[b]], 'dst': [lab.addresses[f'{who}-relay']], 'app': {'tailscale.com/cap/relay': []}}
+        lab.grants = getattr(lab, 'grants', [{'src': ['*'], 'dst': ['*'], 'ip': ['*']}]) + [relay]
+    lab.policy({'grants': lab.grants})
+    for a, b in pairs.values():
+        wait_until(lambda: lab.ping_path(a, lab.addresses[b], 4) == 'peer-relay', f'{a} reaches {b} by the peer relay', 180, 1)
+    compare(lab, 'by a peer relay', pairs, 1, ('1.0x, 2.0x', '1.0x, 0.5x'))
 
 
 def idle(lab):
@@ -154,7 +182,7 @@ def sizes(lab):
 
 
 def main():
-    want = sys.argv[2:] or ['speed', 'idle', 'start', 'paths', 'sizes']
+    want = sys.argv[2:] or ['speed', 'relayed', 'idle', 'start', 'paths', 'sizes']
     print(f'{"":44s} {"fairlead":>10s} {"tailscaled":>10s}')
     with NatLab('bench') as lab:
         lab.addresses = {}

@@ -16,7 +16,7 @@ def join(lab):
 
 @test('a direct path that dies is left for the relay')
 def dead_path(lab):
-    survives(lab, PAIRS, 'UDP died', lambda: lab.cut('ours', 'meta l4proto udp'), 5)
+    survives(lab, PAIRS, 'UDP died', lambda: lab.cut('ours', 'meta l4proto udp'), 5, lambda: lab.mend('ours'))
     check(lab.ping_path('ours', lab.addresses['ours2'], 1, '--until-direct=false') == 'derp', 'the path is DERP')
     lab.mend('ours')
     direct(lab, *PAIRS)

@@ -61,7 +61,7 @@ class Stream:
         self.lab.stop(self.sink)
 
 
-def survives(lab, pairs, what, happens, limit=GAP):
+def survives(lab, pairs, what, happens, limit=GAP, undo=lambda: None):
     """Streams between these pairs go on after happens(); once more if it took too long: the machine may be busy."""
     for last in (False, True):
         gaps = pauses(lab, pairs, what, happens)
@@ -69,6 +69,7 @@ def survives(lab, pairs, what, happens, limit=GAP):
         if not long:
             return
         check(not last, ', '.join(long))
+        undo()
         direct(lab, *pairs)
 
 
