@@ -182,6 +182,27 @@ int datapath_send_raw(struct datapath *d, const struct addr *to, struct span byt
 	return tx_send(d, &path, 0, bytes);
 }
 
+int datapath_send_run(struct datapath *d, const struct addr *to, struct span run, size_t seg)
+{
+	union {
+		const uint8_t *in;
+		uint8_t *out; /* the socket changes nothing */
+	} bytes = { run.p };
+	struct udp_frame f = {
+		.p = bytes.out, .n = (uint32_t)run.n, .seg = (uint16_t)seg, .remote = *to
+	};
+	int error = 0;
+
+	if (!d->udp)
+		return -ENETDOWN;
+	if (run.n > UDP_FRAME_MAX || seg == 0)
+		return -EMSGSIZE;
+	(void)udp_send(d->udp, &f, 1, &error);
+	if (error)
+		wg_drop(d->dev, WG_DROP_SEND_FAILED, 1);
+	return error;
+}
+
 int datapath_send_whole(struct datapath *d, const struct addr *to, struct span bytes)
 {
 	enum udp_family family = ip_is4(&to->ip) ? UDP_V4 : UDP_V6;

@@ -44,8 +44,11 @@ struct datapath_hooks {
 	 * Asked before `datagram`.
 	 */
 	size_t (*wrapped)(void *ctx, struct span bytes, struct wg_path *path);
-	/* WireGuard datagrams of a path with `relay` set. */
-	void (*relay)(void *ctx, const struct wg_path *path, struct span datagram);
+	/*
+	 * WireGuard datagrams of a path with `relay` set: one, or several of `seg` bytes
+	 * end to end, the last perhaps shorter.
+	 */
+	void (*relay)(void *ctx, const struct wg_path *path, struct span run, size_t seg);
 	/*
 	 * A packet on its way; once a superframe outward. NULL peer: nobody has that
 	 * address. Not DATAPATH_PASS: it is gone, counted if DATAPATH_DROP.
@@ -96,7 +99,10 @@ void datapath_drain(struct datapath *d);
 void datapath_recv(struct datapath *d, const struct wg_path *from, uint8_t *bytes, size_t n);
 /* Bytes out of the tunnel's own socket (path discovery). -errno */
 NODISCARD int datapath_send_raw(struct datapath *d, const struct addr *to, struct span bytes);
-/* The same, and it is not fragmented on its way. -errno, -EMSGSIZE */
+/* Datagrams of `seg` bytes end to end, the last perhaps shorter; UDP_FRAME_MAX in all. -errno */
+NODISCARD int datapath_send_run(struct datapath *d, const struct addr *to, struct span run,
+                                size_t seg);
+/* As datapath_send_raw, and it is not fragmented on its way. -errno, -EMSGSIZE */
 NODISCARD int datapath_send_whole(struct datapath *d, const struct addr *to, struct span bytes);
 /* A packet to the interface, as if it came through the tunnel; not filtered. */
 void datapath_inject(struct datapath *d, struct span packet);

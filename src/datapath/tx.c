@@ -229,10 +229,12 @@ static void relay(struct datapath *d, const struct wg_path *path)
 
 	if (!d->hooks.relay)
 		return;
-	for (size_t i = 0; i < t->n; i++)
-		d->hooks.relay(
-			d->hooks.ctx, path,
-			span(t->msgs[i].p - WG_DATA_HEADER, t->msgs[i].n + WG_DATA_OVERHEAD));
+
+	size_t runs = make_runs(t, path);
+
+	for (size_t i = 0; i < runs; i++)
+		d->hooks.relay(d->hooks.ctx, path, span(t->runs[i].p, t->runs[i].n),
+		               t->runs[i].seg);
 }
 
 /* Bytes that went. */
@@ -303,7 +305,7 @@ int tx_send(struct datapath *d, const struct wg_path *path, uint8_t tos, struct 
 
 	if (path->relay) {
 		if (d->hooks.relay)
-			d->hooks.relay(d->hooks.ctx, path, bytes);
+			d->hooks.relay(d->hooks.ctx, path, bytes, bytes.n);
 		return 0;
 	}
 	if (bytes.n > sizeof(copy))

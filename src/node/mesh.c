@@ -16,7 +16,7 @@ static void carry_out(struct mesh *m, const struct paths_out *out)
 	switch (out->act) {
 	case PATHS_SEND:
 		if (out->via.vni)
-			(void)mesh_send_geneve(m, &out->via, GENEVE_DISCO, out->bytes);
+			mesh_send_geneve(m, &out->via, GENEVE_DISCO, out->bytes, out->bytes.n);
 		else if (out->whole)
 			(void)!datapath_send_whole(m->dp, &out->via.addr, out->bytes);
 		else

@@ -203,34 +203,41 @@ static bool hook_datagram(void *ctx, const struct udp_frame *from, struct span b
 
 /* ---- relays ----------------------------------------------------------------- */
 
-static void send_derp(struct mesh *m, const struct mesh_peer *p, int region, struct span datagram)
+static void send_derp(struct mesh *m, const struct mesh_peer *p, int region, struct span run,
+                      size_t seg)
 {
-	int r = derplink_send(m->derp, region, &p->key, datagram);
+	for (struct span one; run.n > 0; run = span_from(run, one.n)) {
+		one = span_first(run, seg);
 
-	if (r < 0)
-		m->drops[r == ERR_LIMIT ? MESH_DROP_DERP_FULL : MESH_DROP_NO_PATH]++;
+		int r = derplink_send(m->derp, region, &p->key, one);
+
+		if (r < 0)
+			m->drops[r == ERR_LIMIT ? MESH_DROP_DERP_FULL : MESH_DROP_NO_PATH]++;
+	}
 }
 
-static void hook_relay(void *ctx, const struct wg_path *path, struct span datagram)
+static void hook_relay(void *ctx, const struct wg_path *path, struct span run, size_t seg)
 {
 	struct mesh *m = ctx;
 	size_t id = path->relay - RELAY_BASE;
 	struct mesh_peer *p = id < m->ids.n ? m->ids.v[id] : NULL;
+	size_t packets;
 	struct path_choice c;
 
 	if (!p)
 		return;
 	c = paths_choice(m->paths, p->path, mesh_now(m));
+	packets = (run.n + seg - 1) / seg;
 	/* In doubt both are used: what arrives twice is dropped as a replay. */
 	if (c.udp)
-		mesh_count_out(m, mesh_way_of(&c.via), datagram.n);
+		mesh_count_out(m, mesh_way_of(&c.via), packets, run.n);
 	if (c.udp && c.via.vni)
-		(void)mesh_send_geneve(m, &c.via, GENEVE_WIREGUARD, datagram);
+		mesh_send_geneve(m, &c.via, GENEVE_WIREGUARD, run, seg);
 	else if (c.udp)
-		(void)!datapath_send_raw(m->dp, &c.via.addr, datagram);
+		(void)!datapath_send_run(m->dp, &c.via.addr, run, seg);
 	if (c.derp) {
-		mesh_count_out(m, MESH_WAY_DERP, datagram.n);
-		send_derp(m, p, c.region, datagram);
+		mesh_count_out(m, MESH_WAY_DERP, packets, run.n);
+		send_derp(m, p, c.region, run, seg);
 	}
 }
 

@@ -95,6 +95,7 @@ struct mesh {
 	struct tsmp answer; /* type 0: none waits */
 	struct node_pub answer_to;
 
+	uint8_t *wrapped;          /* UDP_FRAME_MAX; NULL: nothing went by a peer relay yet */
 	struct peer_relay *server; /* NULL: we do not relay */
 	uint16_t server_port;      /* as asked for */
 	VEC(struct addr) server_fixed;
@@ -128,9 +129,9 @@ static inline void mesh_count_in(struct mesh *m, enum mesh_way way, size_t bytes
 	m->traffic.in_bytes[way] += bytes;
 }
 
-static inline void mesh_count_out(struct mesh *m, enum mesh_way way, size_t bytes)
+static inline void mesh_count_out(struct mesh *m, enum mesh_way way, size_t packets, size_t bytes)
 {
-	m->traffic.out_packets[way]++;
+	m->traffic.out_packets[way] += packets;
 	m->traffic.out_bytes[way] += bytes;
 }
 
@@ -164,8 +165,9 @@ void mesh_endpoints_changed(struct mesh *m, mono now);
 int mesh_prepare_socket(void *arg, int fd, const struct addr *to);
 
 /* mesh_relay.c */
-bool mesh_send_geneve(struct mesh *m, const struct path_via *via, uint16_t protocol,
-                      struct span bytes);
+/* One datagram, or several of `seg` bytes end to end, the last perhaps shorter. */
+void mesh_send_geneve(struct mesh *m, const struct path_via *via, uint16_t protocol,
+                      struct span run, size_t seg);
 size_t mesh_unwrap(void *ctx, struct span bytes, struct wg_path *path);
 bool mesh_recv_geneve(struct mesh *m, const struct addr *from, struct span bytes);
 void mesh_relay_asked(struct mesh *m, const struct paths_out *out);

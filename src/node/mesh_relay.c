@@ -6,21 +6,30 @@
 #include "node/mesh_priv.h"
 #include "protocol/geneve.h"
 
-enum { WRAPPED_MAX = 4096 };
-
 /* ---- what goes and comes behind a Geneve header ---------------------------- */
 
-bool mesh_send_geneve(struct mesh *m, const struct path_via *via, uint16_t protocol,
-                      struct span bytes)
+void mesh_send_geneve(struct mesh *m, const struct path_via *via, uint16_t protocol,
+                      struct span run, size_t seg)
 {
 	struct geneve g = { .protocol = protocol, .vni = via->vni };
-	uint8_t packet[WRAPPED_MAX];
+	size_t n = 0, count = 0;
 
-	if (bytes.n > sizeof(packet) - GENEVE_HEADER)
-		return false;
-	geneve_write(packet, &g);
-	memcpy(packet + GENEVE_HEADER, bytes.p, bytes.n);
-	return datapath_send_raw(m->dp, &via->addr, span(packet, GENEVE_HEADER + bytes.n)) >= 0;
+	if (!m->wrapped)
+		m->wrapped = mem_new_n(uint8_t, UDP_FRAME_MAX);
+	for (struct span one; run.n > 0; run = span_from(run, one.n)) {
+		one = span_first(run, seg);
+		if (count == UDP_SEGMENTS_MAX || n + GENEVE_HEADER + one.n > UDP_FRAME_MAX) {
+			(void)!datapath_send_run(m->dp, &via->addr, span(m->wrapped, n),
+			                         GENEVE_HEADER + seg);
+			n = count = 0;
+		}
+		geneve_write(m->wrapped + n, &g);
+		memcpy(m->wrapped + n + GENEVE_HEADER, one.p, one.n);
+		n += GENEVE_HEADER + one.n;
+		count++;
+	}
+	/* What does not go is lost, as on any way. */
+	(void)!datapath_send_run(m->dp, &via->addr, span(m->wrapped, n), GENEVE_HEADER + seg);
 }
 
 /* WireGuard through a peer relay: it came from the peer that this way leads to. */
@@ -138,4 +147,5 @@ void mesh_relay_free(struct mesh *m)
 {
 	peer_relay_free(TAKE(m->server));
 	vec_done(&m->server_fixed);
+	free(m->wrapped);
 }

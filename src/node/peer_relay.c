@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/vec.h"
-#include "platform/dgram.h"
+#include "platform/udp.h"
 #include "protocol/stun.h"
 
 enum {
@@ -14,6 +14,8 @@ enum {
 	SEEN_MAX = 8,
 	PROBE_MIN_US = 20000000,
 	PROBE_MAX_US = 26000000,
+	ECN = 3,                 /* of the traffic class: it is the way's, and goes on */
+	ROUNDS = 4,              /* of reading before others have their turn */
 	SEEN_US = 310 * 1000000, /* an address of STUN is told for so long */
 };
 
@@ -27,7 +29,11 @@ struct peer_relay {
 	struct ev *ev;
 	struct rand_src rand;
 	struct udprelay *core;
-	struct dgram *sockets[2]; /* IPv4, IPv6 (or NULL) */
+	struct udp *udp;
+	struct ev_io io[UDP_FAMILIES];
+	struct udp_frame frames[UDP_RECV_SLOTS];
+	struct udp_frame waiting[UDP_SEND_MAX]; /* to be sent, within what was received */
+	size_t n_waiting;
 	uint16_t port;
 	struct ev_timer sweep, probe;
 	const struct derp_map *map; /* the mesh's */
@@ -40,9 +46,15 @@ struct peer_relay {
 	uint64_t datagrams[2][2], bytes[2][2];
 };
 
+/* As enum udp_family counts. */
 static size_t family(const struct ip *ip)
 {
 	return ip_is4(ip) ? 0 : 1;
+}
+
+static bool has_family(const struct peer_relay *r, size_t f)
+{
+	return udp_fd(r->udp, (enum udp_family)f) >= 0;
 }
 
 static void add(struct addr *v, size_t *n, const struct addr *a)
@@ -75,7 +87,7 @@ static void tell_core(struct peer_relay *r)
 	vec_each(struct ip *, ip, &r->ips) {
 		struct addr a = { .ip = *ip, .port = r->port };
 
-		if (r->sockets[family(ip)])
+		if (has_family(r, family(ip)))
 			add(v, &n, &a);
 	}
 	udprelay_addresses(r->core, v, n);
@@ -94,16 +106,18 @@ void peer_relay_addresses(struct peer_relay *r, const struct addr *fixed, size_t
 
 /* ---- STUN ------------------------------------------------------------------- */
 
+static void send_one(struct peer_relay *r, const struct addr *to, struct span bytes);
+
 static void ask(struct peer_relay *r, const struct derp_node *node, bool v6)
 {
 	struct addr to = { .ip = v6 ? node->ip6 : node->ip4, .port = node->stun_port };
 	uint8_t request[STUN_REQUEST_LEN];
 
-	if (!to.port || ip_is_zero(&to.ip) || !r->sockets[v6] || r->n_txids == PROBES_MAX)
+	if (!to.port || ip_is_zero(&to.ip) || !has_family(r, v6) || r->n_txids == PROBES_MAX)
 		return;
 	rand_fill(&r->rand, r->txids[r->n_txids], STUN_TXID);
 	stun_request(request, r->txids[r->n_txids++]);
-	(void)!dgram_send(r->sockets[v6], &to, SPAN_OF(request));
+	send_one(r, &to, SPAN_OF(request));
 }
 
 static void on_probe(struct ev_timer *t, mono now)
@@ -160,27 +174,99 @@ static void on_stun(struct peer_relay *r, struct span bytes)
 
 /* ---- datagrams ----------------------------------------------------------------- */
 
-static void on_datagram(void *owner, const struct addr *from, struct span bytes)
+static void send_one(struct peer_relay *r, const struct addr *to, struct span bytes)
 {
-	struct peer_relay *r = owner;
+	uint8_t copy[UDPRELAY_REPLY_MAX];
+	struct udp_frame f = { .p = copy, .n = (uint32_t)bytes.n, .remote = *to };
+	int error;
+
+	if (bytes.n > sizeof(copy))
+		return;
+	memcpy(copy, bytes.p, bytes.n);
+	f.seg = (uint16_t)bytes.n;
+	/* Whoever wanted it asks again. */
+	(void)udp_send(r->udp, &f, 1, &error);
+}
+
+static void send_waiting(struct peer_relay *r)
+{
+	int error;
+
+	if (r->n_waiting)
+		(void)udp_send(r->udp, r->waiting, r->n_waiting, &error);
+	r->n_waiting = 0;
+}
+
+static void pass_on(struct peer_relay *r, const struct udp_frame *f, const struct udprelay_out *out,
+                    uint8_t *bytes, size_t seg)
+{
+	size_t in = family(&f->remote.ip), to = family(&out->to.ip);
+
+	if (r->n_waiting == UDP_SEND_MAX)
+		send_waiting(r);
+	r->waiting[r->n_waiting++] = (struct udp_frame){ .p = bytes,
+		                                         .n = (uint32_t)out->bytes.n,
+		                                         .seg = (uint16_t)seg,
+		                                         .tos = f->tos & ECN,
+		                                         .remote = out->to };
+	r->datagrams[in][to] += (out->bytes.n + seg - 1) / seg;
+	r->bytes[in][to] += out->bytes.n;
+}
+
+static void on_datagram(struct peer_relay *r, const struct udp_frame *f, uint8_t *p, size_t n)
+{
 	struct udprelay_out out;
 
-	if (stun_is(bytes)) {
-		on_stun(r, bytes);
+	if (stun_is(span(p, n)))
+		on_stun(r, span(p, n));
+	else if (!udprelay_recv(r->core, ev_now(r->ev), &f->remote, span(p, n), &out))
+		return;
+	else if (out.bytes.p == p)
+		pass_on(r, f, &out, p, n);
+	else /* an answer of the relay itself */
+		send_one(r, &out.to, out.bytes);
+}
+
+static void on_frame(struct peer_relay *r, const struct udp_frame *f)
+{
+	struct udprelay_out out;
+
+	if (f->cut || f->n == 0)
+		return;
+	if (f->seg < f->n &&
+	    udprelay_recv_run(r->core, ev_now(r->ev), &f->remote, span(f->p, f->n), f->seg, &out)) {
+		pass_on(r, f, &out, f->p, f->seg);
 		return;
 	}
-	if (!udprelay_recv(r->core, ev_now(r->ev), from, bytes, &out))
-		return;
+	for (uint32_t at = 0; at < f->n; at += f->seg)
+		on_datagram(r, f, f->p + at, f->n - at < f->seg ? f->n - at : f->seg);
+}
 
-	size_t in = family(&from->ip), to = family(&out.to.ip);
+static void on_readable(struct peer_relay *r, enum udp_family family)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		int n = udp_recv(r->udp, family, r->frames);
 
-	if (!r->sockets[to] || dgram_send(r->sockets[to], &out.to, out.bytes) < 0)
-		return;
-	/* An answer of the relay itself is a copy; what is carried is the datagram. */
-	if (out.bytes.p == bytes.p) {
-		r->datagrams[in][to]++;
-		r->bytes[in][to] += bytes.n;
+		/* An error is that of a datagram sent before; it is cleared now. */
+		for (int i = 0; i < n; i++)
+			on_frame(r, &r->frames[i]);
+		/* The slots are used again. */
+		send_waiting(r);
+		if (n < UDP_RECV_FEW)
+			return;
 	}
+}
+
+static void on_readable4(struct ev_io *io, unsigned events)
+{
+	(void)events;
+	on_readable(CONTAINER_OF(io, struct peer_relay, io[UDP_V4]), UDP_V4);
+}
+
+static void on_readable6(struct ev_io *io, unsigned events)
+{
+	(void)events;
+	on_readable(CONTAINER_OF(io, struct peer_relay, io[UDP_V6]), UDP_V6);
 }
 
 static void on_sweep(struct ev_timer *t, mono now)
@@ -188,6 +274,7 @@ static void on_sweep(struct ev_timer *t, mono now)
 	struct peer_relay *r = CONTAINER_OF(t, struct peer_relay, sweep);
 
 	udprelay_timeout(r->core, now);
+	udp_idle(r->udp);
 	ev_timer_set(r->ev, &r->sweep, udprelay_deadline(r->core));
 }
 
@@ -216,25 +303,19 @@ void peer_relay_stats(const struct peer_relay *r, struct peer_relay_stats *ret)
 
 static int open_sockets(struct peer_relay *r, const struct peer_relay_cfg *cfg)
 {
-	struct dgram_cfg d = { .ev = cfg->ev,
-		               .bind = { .ip = ip4(0, 0, 0, 0), .port = cfg->port },
-		               .mark = cfg->mark,
-		               .grow = cfg->grow,
-		               .grow_arg = cfg->grow_arg,
-		               .recv = on_datagram,
-		               .owner = r };
-	struct addr local;
-	int e = dgram_open(&d, &r->sockets[0]);
+	struct udp_cfg u = {
+		.port = cfg->port, .fwmark = cfg->mark, .grow = cfg->grow, .grow_arg = cfg->grow_arg
+	};
+	int e = udp_open(&u, &r->udp);
 
-	if (e == 0)
-		e = dgram_local(r->sockets[0], &local);
 	if (e < 0)
 		return e;
-	r->port = local.port;
-	d.bind = (struct addr){ .port = r->port };
-	/* A host without IPv6 relays by IPv4. */
-	(void)!dgram_open(&d, &r->sockets[1]);
-	return 0;
+	r->port = udp_port(r->udp);
+	for (size_t i = 0; i < UDP_FAMILIES && e == 0; i++) {
+		if (has_family(r, i))
+			e = ev_io_start(r->ev, &r->io[i], udp_fd(r->udp, i), EV_READ);
+	}
+	return e;
 }
 
 int peer_relay_new(const struct peer_relay_cfg *cfg, struct peer_relay **ret)
@@ -245,6 +326,8 @@ int peer_relay_new(const struct peer_relay_cfg *cfg, struct peer_relay **ret)
 	r->ev = cfg->ev;
 	r->rand = *cfg->rand;
 	r->sweep.fn = on_sweep;
+	r->io[UDP_V4].fn = on_readable4;
+	r->io[UDP_V6].fn = on_readable6;
 	r->probe.fn = on_probe;
 	r->core = udprelay_new(ev_now(cfg->ev), cfg->rand);
 	e = open_sockets(r, cfg);
@@ -262,8 +345,9 @@ void peer_relay_free(struct peer_relay *r)
 		return;
 	ev_timer_stop(r->ev, &r->sweep);
 	ev_timer_stop(r->ev, &r->probe);
-	for (size_t i = 0; i < 2; i++)
-		dgram_close(r->sockets[i]);
+	for (size_t i = 0; i < UDP_FAMILIES; i++)
+		ev_io_stop(r->ev, &r->io[i]);
+	udp_close(r->udp);
 	udprelay_free(r->core);
 	vec_done(&r->fixed);
 	vec_done(&r->ips);

@@ -23,7 +23,7 @@ struct peer_relay_cfg {
 	void *grow_arg;
 };
 
-/* -errno; IPv6 may be missing, IPv4 not. */
+/* -errno; a family that the host does not have is left out. */
 NODISCARD int peer_relay_new(const struct peer_relay_cfg *cfg, struct peer_relay **ret);
 void peer_relay_free(struct peer_relay *r);
 /* Copied. fixed: told first, as they are. */

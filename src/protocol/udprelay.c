@@ -306,15 +306,15 @@ static bool is_bound(const struct endpoint *e)
 }
 
 static bool carry(struct udprelay *r, mono now, struct endpoint *e, const struct addr *from,
-                  struct span datagram, struct udprelay_out *ret)
+                  struct span bytes, size_t datagrams, struct udprelay_out *ret)
 {
 	for (size_t i = 0; i < 2 && is_bound(e); i++) {
 		if (!addr_eq(&e->legs[i].bound, from))
 			continue;
 		e->legs[i].seen = now;
-		*ret = (struct udprelay_out){ .to = e->legs[!i].bound, .bytes = datagram };
-		r->datagrams++;
-		r->bytes += datagram.n;
+		*ret = (struct udprelay_out){ .to = e->legs[!i].bound, .bytes = bytes };
+		r->datagrams += datagrams;
+		r->bytes += bytes.n;
 		return true;
 	}
 	return false;
@@ -333,9 +333,26 @@ bool udprelay_recv(struct udprelay *r, mono now, const struct addr *from, struct
 	if (!e)
 		return false;
 	if (!g.control)
-		return carry(r, now, e, from, datagram, ret);
+		return carry(r, now, e, from, datagram, 1, ret);
 	return g.protocol == GENEVE_DISCO &&
 	       control(r, now, e, from, span_from(datagram, GENEVE_HEADER), ret);
+}
+
+bool udprelay_recv_run(struct udprelay *r, mono now, const struct addr *from, struct span run,
+                       size_t seg, struct udprelay_out *ret)
+{
+	struct geneve first, g;
+	struct endpoint *e;
+	size_t datagrams = 1;
+
+	if (seg == 0 || geneve_read(run, &first) < 0 || first.control)
+		return false;
+	for (size_t at = seg; at < run.n; at += seg, datagrams++) {
+		if (geneve_read(span_from(run, at), &g) < 0 || g.control || g.vni != first.vni)
+			return false;
+	}
+	e = find_vni(r, first.vni);
+	return e && carry(r, now, e, from, run, datagrams, ret);
 }
 
 /* ---- time ---------------------------------------------------------------- */

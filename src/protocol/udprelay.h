@@ -67,6 +67,14 @@ struct udprelay_out {
 NODISCARD bool udprelay_recv(struct udprelay *r, mono now, const struct addr *from,
                              struct span datagram, struct udprelay_out *ret);
 
+/*
+ * The same for datagrams of `seg` bytes end to end, the last perhaps shorter, as
+ * sockets join them: true if all of them go to one place. Else nothing was done,
+ * and each is to be fed by itself.
+ */
+NODISCARD bool udprelay_recv_run(struct udprelay *r, mono now, const struct addr *from,
+                                 struct span run, size_t seg, struct udprelay_out *ret);
+
 void udprelay_timeout(struct udprelay *r, mono now);
 mono udprelay_deadline(const struct udprelay *r); /* MONO_NEVER without endpoints */
 size_t udprelay_count(const struct udprelay *r);

@@ -286,6 +286,42 @@ static void no_more_endpoints_than_the_maximum(void)
 	end();
 }
 
+/* Three datagrams end to end; the last is shorter, and may be of another endpoint. */
+static bool carries_run(uint32_t last_vni, bool last_control, struct udprelay_out *out)
+{
+	static uint8_t run[3 * 60 - 5];
+	struct geneve g = { .protocol = GENEVE_WIREGUARD, .vni = ep.vni };
+
+	for (size_t i = 0; i < 3; i++) {
+		g.vni = i == 2 ? last_vni : ep.vni;
+		g.control = i == 2 && last_control;
+		geneve_write(run + i * 60, &g);
+	}
+	return udprelay_recv_run(r, now, &a.at, SPAN_OF(run), 60, out);
+}
+
+static void datagrams_that_came_joined_are_carried_joined_if_all_are_of_one_endpoint(void)
+{
+	struct udprelay_out out;
+	uint64_t datagrams, bytes;
+
+	start();
+	CHECK_OK(allocate(&a));
+	CHECK(!carries_run(ep.vni, false, &out)); /* not bound yet */
+	bind_leg(&a, &b, 1);
+	bind_leg(&b, &a, 1);
+	CHECK(carries_run(ep.vni, false, &out));
+	CHECK(addr_eq(&out.to, &b.at));
+	CHECK_EQ(out.bytes.n, 175);
+	udprelay_carried(r, &datagrams, &bytes);
+	CHECK_EQ(datagrams, 3);
+	CHECK_EQ(bytes, 175);
+	CHECK(!carries_run(ep.vni + 1, false, &out));
+	CHECK(!carries_run(ep.vni, true, &out));
+	CHECK(!udprelay_recv_run(r, now, &a.at, SPAN_LIT("short"), 0, &out));
+	end();
+}
+
 int main(void)
 {
 	RUN(a_pair_binds_both_legs_and_is_carried);
@@ -297,5 +333,6 @@ int main(void)
 	RUN(a_challenge_grows_too_old);
 	RUN(every_truncation_and_flipped_bit_of_a_bind_is_dropped);
 	RUN(no_more_endpoints_than_the_maximum);
+	RUN(datagrams_that_came_joined_are_carried_joined_if_all_are_of_one_endpoint);
 	return check_done();
 }
