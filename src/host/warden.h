@@ -17,7 +17,8 @@
  * When the other part is gone, however it ended, it takes everything of ours
  * out of the host and ends too. Only the guard of an exit node stays if the
  * other part did not end in order: then traffic stops until the next start, or
- * `fairleadd --cleanup`.
+ * `fairleadd --cleanup`. It is two processes, one of which only waits: if the
+ * one at work is killed, the other does the same in its place.
  *
  * Threads	that of the loop.
  */
@@ -49,7 +50,9 @@ NODISCARD int warden_watch(struct warden *w, struct ev *ev, void (*lost)(void *a
 /* In order: everything is undone, and the other part has ended. NULL is allowed. */
 void warden_free(struct warden *w);
 DEFINE_AUTO(warden_free, struct warden *)
-/* For tests. */
+/* For --cleanup: what a crash left in the host is undone, with the guard of an exit node. -errno */
+NODISCARD int warden_cleanup(const struct warden_cfg *cfg);
+/* For tests: the child. */
 int warden_pid(const struct warden *w);
 
 /* All of these: ERR_CLOSED if the other part is gone, ERR_TIMEOUT if it hangs, -errno. */

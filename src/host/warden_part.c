@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -23,6 +24,7 @@
 #include "platform/udp.h"
 
 enum { TURN_US = 20 * 1000, TURN_TRIES = 1500, TRIM_US = 20 * 1000 * 1000 };
+enum { ORPHAN_TRIES = 500 /* turns: as long as a run of nft or resolvconf may take */ };
 
 struct part {
 	const struct warden_cfg *cfg;
@@ -266,7 +268,7 @@ static void await_turn(struct part *p)
 		if (r == -EWOULDBLOCK)
 			(void)usleep(TURN_US);
 	}
-	if (r < 0)
+	if (r == -EWOULDBLOCK)
 		log_warn("another daemon has %s; going on", p->lock_path);
 }
 
@@ -286,12 +288,14 @@ static void recover(struct part *p)
 }
 
 /* The daemon after us may be there already. */
-static void remove_socket(const char *path)
+static void remove_sockets(const struct warden_cfg *cfg)
 {
-	AUTO(fd_close) int fd = -1;
+	for (size_t i = 0; i < ARRAY_LEN(cfg->sockets); i++) {
+		AUTO(fd_close) int fd = -1;
 
-	if (local_connect(path, &fd) == -ECONNREFUSED)
-		(void)unlink(path);
+		if (cfg->sockets[i] && local_connect(cfg->sockets[i], &fd) == -ECONNREFUSED)
+			(void)unlink(cfg->sockets[i]);
+	}
 }
 
 static void put_back(struct part *p)
@@ -303,37 +307,41 @@ static void put_back(struct part *p)
 	r = unroute(p, true);
 	if (r < 0)
 		(void)log_ret(r, "cannot take our routes out of the host");
-	for (size_t i = 0; i < ARRAY_LEN(p->cfg->sockets); i++)
-		if (p->cfg->sockets[i])
-			remove_socket(p->cfg->sockets[i]);
+	remove_sockets(p->cfg);
 }
 
-int warden_part(int fd, const struct warden_cfg *cfg)
+static void part_init(struct part *p, const struct warden_cfg *cfg)
 {
-	struct part p = {
-		.cfg = cfg,
-		.fd = fd,
-		.lock = -1,
-		.io.fn = on_message,
-		.mend.fn = on_mend,
-		.trim.fn = on_trim,
-	};
-	int r = keep_few_rights();
+	*p = (struct part){ .cfg = cfg,
+		            .fd = -1,
+		            .io.fn = on_message,
+		            .mend.fn = on_mend,
+		            .trim.fn = on_trim,
+		            .router_journal = str_fmt("%s/%s.router", cfg->folder, cfg->dev),
+		            .dns_journal = str_fmt("%s/%s.dns", cfg->folder, cfg->dev),
+		            .lock_path = str_fmt("%s/%s.lock", cfg->folder, cfg->dev),
+		            .lock = -1 };
+}
 
-	if (r < 0) {
-		(void)log_ret(r, "cannot give rights away");
-		return 1;
-	}
-	/* It is the other part that is told to end; we end after it. */
-	(void)signal(SIGTERM, SIG_IGN);
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)signal(SIGPIPE, SIG_IGN);
+static void part_done(struct part *p)
+{
+	host_router_free(p->router);
+	buf_done(&p->reply);
+	free(p->router_journal);
+	free(p->dns_journal);
+	free(p->lock_path);
+	fd_close(p->lock);
+}
+
+static int work(int fd, const struct warden_cfg *cfg)
+{
+	struct part p;
+	int r;
+
 	(void)prctl(PR_SET_NAME, "fairleadd-host", 0, 0, 0);
+	part_init(&p, cfg);
+	p.fd = fd;
 	p.ev = ev_new();
-	p.router_journal = str_fmt("%s/%s.router", cfg->folder, cfg->dev);
-	p.dns_journal = str_fmt("%s/%s.dns", cfg->folder, cfg->dev);
-	p.lock_path = str_fmt("%s/%s.lock", cfg->folder, cfg->dev);
 	await_turn(&p);
 	recover(&p);
 	r = channel_send(fd, WARDEN_READY, span(NULL, 0), -1);
@@ -345,13 +353,109 @@ int warden_part(int fd, const struct warden_cfg *cfg)
 	ev_io_stop(p.ev, &p.io);
 	ev_timer_stop(p.ev, &p.trim);
 	netmon_free(p.mon);
-	host_router_free(p.router);
-	buf_done(&p.reply);
-	free(p.router_journal);
-	free(p.dns_journal);
-	free(p.lock_path);
 	ev_free(p.ev);
-	fd_close(p.lock);
+	part_done(&p);
 	fd_close(fd);
 	return r == 0 ? 0 : 1;
+}
+
+/* ---- if it is killed ----------------------------------------------------------- */
+
+/* What it started and left is ours then, and not waited for by anybody else. */
+static int await_end(pid_t pid)
+{
+	int status = 0;
+	pid_t got;
+
+	do
+		got = wait(&status);
+	while (got != pid && (got > 0 || errno == EINTR));
+	return status;
+}
+
+/* A run of nft that is under way must not come after what we undo. */
+static void await_orphans(void)
+{
+	for (int i = 0; i < ORPHAN_TRIES; i++) {
+		pid_t got = waitpid(-1, NULL, WNOHANG);
+
+		if (got < 0)
+			return;
+		if (got == 0)
+			(void)usleep(TURN_US);
+	}
+}
+
+/* If the next daemon has the lock, it has done it. */
+static void tidy_after(const struct warden_cfg *cfg)
+{
+	struct part p;
+
+	part_init(&p, cfg);
+	await_orphans();
+	if (file_lock(p.lock_path, &p.lock) != -EWOULDBLOCK) {
+		log_error("the privileged part was killed; putting the host back");
+		recover(&p);
+		remove_sockets(cfg);
+	}
+	part_done(&p);
+}
+
+/*
+ * Waits for the part that is at work, so that somebody with its rights is left
+ * to undo what it did if it is killed. If this one is, that one works on.
+ */
+static int keep_watch(pid_t pid, const struct warden_cfg *cfg)
+{
+	int status;
+
+	(void)prctl(PR_SET_NAME, "fairlead-keeper", 0, 0, 0);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	status = await_end(pid);
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status);
+	tidy_after(cfg);
+	return 1;
+}
+
+int warden_part(int fd, const struct warden_cfg *cfg)
+{
+	int r = keep_few_rights();
+
+	if (r < 0) {
+		(void)log_ret(r, "cannot give rights away");
+		return 1;
+	}
+	/* It is the other part that is told to end; we end after it. */
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+
+	pid_t pid = fork();
+
+	if (pid <= 0) /* or there is none to watch */
+		return work(fd, cfg);
+	fd_close(fd);
+	return keep_watch(pid, cfg);
+}
+
+int warden_cleanup(const struct warden_cfg *cfg)
+{
+	struct part p;
+	struct host_dns_cfg dns = { .dev = cfg->dev, .etc = cfg->etc };
+	int r, e;
+
+	part_init(&p, cfg);
+	dns.journal = p.dns_journal;
+	await_turn(&p);
+	r = host_router_cleanup(p.router_journal);
+	if (r < 0)
+		(void)log_ret(r, "cannot take our routes and firewall table out of the host");
+	e = host_dns_cleanup(&dns);
+	if (e < 0)
+		(void)log_ret(e, "cannot put the host's resolver back");
+	remove_sockets(cfg);
+	part_done(&p);
+	return r < 0 ? r : e;
 }

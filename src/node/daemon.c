@@ -12,8 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/init.h"
-#include "host/dns.h"
-#include "host/router.h"
 #include "host/warden.h"
 #include "node/node.h"
 #include "node/rights.h"
@@ -220,12 +218,17 @@ static char *folder_of(const char *state)
 	return slash && slash != state ? span_dup(span(state, (size_t)(slash - state))) : NULL;
 }
 
+static struct warden_cfg warden_of(const struct options *o)
+{
+	return (struct warden_cfg){ .dev = o->tun,
+		                    .folder = journals(o),
+		                    .sockets = { o->socket, also_at(o) } };
+}
+
 static int run(const struct options *o)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
-	struct warden_cfg warden = { .dev = o->tun,
-		                     .folder = journals(o),
-		                     .sockets = { o->socket, also_at(o) } };
+	struct warden_cfg warden = warden_of(o);
 	AUTO(warden_free) struct warden *w = NULL;
 	int r = file_mkdirs(o->state_dir ? o->state_dir : o->state ? "/" : DEFAULT_STATE_DIR, 0700);
 
@@ -264,22 +267,6 @@ static int run(const struct options *o)
 	return r;
 }
 
-/* What a daemon that did not end well left on the host. */
-static int cleanup(const struct options *o)
-{
-	const char *folder = journals(o);
-	AUTO_FREE char *router = str_fmt("%s/%s.router", folder, o->tun);
-	AUTO_FREE char *dns = str_fmt("%s/%s.dns", folder, o->tun);
-	struct host_dns_cfg cfg = { .dev = o->tun, .journal = dns };
-	int r = host_router_cleanup(router), e = host_dns_cleanup(&cfg);
-
-	if (r < 0)
-		log_error("routes and firewall: %s", err_text(r));
-	if (e < 0)
-		log_error("resolver: %s", err_text(e));
-	return r < 0 || e < 0 ? 1 : 0;
-}
-
 int node_main(int argc, char **argv)
 {
 	struct options o = { .socket = DEFAULT_SOCKET, .tun = "fairlead0", .port = 41641 };
@@ -294,5 +281,10 @@ int node_main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	log_set_level(o.verbose ? LOG_DEBUG : LOG_INFO);
 	crypto_start();
-	return o.cleanup ? cleanup(&o) : run(&o);
+	if (!o.cleanup)
+		return run(&o);
+
+	struct warden_cfg warden = warden_of(&o);
+
+	return warden_cleanup(&warden) < 0 ? 1 : 0;
 }

@@ -321,6 +321,36 @@ static void a_main_part_that_dies_leaves_only_the_guard(void)
 	CHECK_STR(after, before);
 }
 
+static pid_t only_child_of(int pid)
+{
+	AUTO_FREE char *line = str_fmt("cat /proc/%d/task/%d/children", pid, pid);
+	AUTO_FREE char *text = shell(line);
+
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+static void killed_itself_it_has_its_work_undone_all_the_same(void)
+{
+	struct warden *w = NULL;
+	struct tun *t = NULL;
+	struct world world;
+
+	make(&world);
+	CHECK_OK(start(&w, &t));
+	warden_route(w, &world.cfg, NULL, NULL);
+	warden_grow(w, 0); /* waits */
+	CHECK(has("nft list tables", "fairlead"));
+	CHECK(kill(only_child_of(warden_pid(w)), SIGKILL) == 0);
+	CHECK(becomes("nft list tables", "fairlead", false));
+	CHECK(becomes("ip route show table 52", DEV, false));
+	/* The guard of the exit node that was in use stays, as ever. */
+	CHECK(has("ip route get 198.51.100.1 2>&1", "No route to host"));
+	tun_close(t);
+	warden_free(w);
+	CHECK_OK(warden_cleanup(&(struct warden_cfg){ .dev = DEV, .folder = folder }));
+	CHECK(!has("ip rule", "5270"));
+}
+
 int main(void)
 {
 	const char *skip = NULL;
@@ -342,6 +372,7 @@ int main(void)
 	RUN(the_other_part_has_few_rights);
 	RUN(what_others_remove_is_put_back_without_being_asked);
 	RUN(a_main_part_that_dies_leaves_only_the_guard);
+	RUN(killed_itself_it_has_its_work_undone_all_the_same);
 	free(shell("rm /tmp/fl-warden-*/" DEV ".lock"));
 	(void)rmdir(folder);
 	return check_done();

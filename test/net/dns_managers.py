@@ -12,20 +12,14 @@ DNS = {'Proxied': True, 'Domains': ['ts.test'], 'Routes': {'corp.test': [{'Addr'
 BEFORE = '# by hand\nnameserver 10.88.0.2\nsearch home.test\n'
 
 
-def children(pid):
-    with open(f'/proc/{pid}/task/{pid}/children') as f:
-        found = [int(x) for x in f.read().split()]
-    return found + [g for c in found for g in children(c)]
-
-
 def kill_all(lab, who):
-    """Every process of the daemon at once, without a word. (Who keeps its resolver may be its child, too.)"""
-    p = lab.daemons[who]
-    pids = [p.pid] + [c for c in children(p.pid) if 'fairlead' in open(f'/proc/{c}/comm').read()]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    p.wait()
-    wait_until(lambda: not any(os.path.exists(f'/proc/{pid}/exe') for pid in pids), 'all of it is dead')
+    """Every process of the daemon at once, without a word."""
+    kill_together(lab.daemons[who].pid)
+    lab.daemons[who].wait()
+    forget_socket(lab, who)
+
+
+def forget_socket(lab, who):
     if os.path.exists(lab.path(f'{who}.sock')):
         os.unlink(lab.path(f'{who}.sock'))
 
@@ -39,8 +33,7 @@ def clear(lab, who):
     """Nothing runs, whatever a test before may have left."""
     if who in lab.daemons:
         lab.stop(lab.daemons.pop(who))
-        if os.path.exists(lab.path(f'{who}.sock')):
-            os.unlink(lab.path(f'{who}.sock'))
+        forget_socket(lab, who)
     lab.mounts.pop(who, None)
     for f in left(lab, who):
         os.unlink(lab.path(who, 'etc', f))
@@ -109,16 +102,22 @@ def killed(lab):
     lab.stop(lab.daemons['a'])
 
 
-@test('the worker killed alone does not leave it either')
-def worker(lab):
+@test('whichever part is killed alone, it is put back')
+def one_part(lab):
+    for which in ('network', 'host'):
+        start_with(lab, 'a')
+        p = lab.daemons['a']
+        keeper, host = descendants(p.pid)
+        os.kill(p.pid if which == 'network' else host, signal.SIGKILL)
+        wait_until(lambda: lab.resolv('a') == BEFORE and not left(lab, 'a'), f'as before, without the part of the {which}', 20)
+        p.wait(20)
+        forget_socket(lab, 'a')
     start_with(lab, 'a')
-    p = lab.daemons['a']
-    check(len(children(p.pid)) == 1, 'a worker and the privileged part')
-    os.kill(p.pid, signal.SIGKILL)
-    wait_until(lambda: lab.resolv('a') == BEFORE, 'as before', 20)
+    os.kill(descendants(lab.daemons['a'].pid)[0], signal.SIGKILL)
+    check(lab.short('a', 'a.ts.test') == [lab.addresses('a')[0]], 'without the keeper it works on')
     lab.stop(lab.daemons['a'])
-    if os.path.exists(lab.path('a.sock')):
-        os.unlink(lab.path('a.sock'))
+    wait_until(lambda: lab.resolv('a') == BEFORE, 'and puts it back', 20)
+    forget_socket(lab, 'a')
 
 
 def waits(lab, who):

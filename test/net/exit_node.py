@@ -79,15 +79,13 @@ def exit_dies(lab):
 @test('nothing leaks while our daemon is killed, stays away, and starts again')
 def we_die(lab):
     w = Watch(lab, 'ours')
-    for both in (False, True):
+    for which in ('network', 'host', 'all'):
         pid = lab.pid('ours')
-        with open(f'/proc/{pid}/task/{pid}/children') as f:
-            other = int(f.read().split()[0])
-        if both:
-            os.kill(other, signal.SIGSTOP)  # so that it cannot tidy up before it is killed
-        lab.kill('ours')
-        if both:
-            os.kill(other, signal.SIGKILL)
+        if which == 'all':
+            kill_together(pid)
+        else:
+            os.kill(pid if which == 'network' else descendants(pid)[1], signal.SIGKILL)
+        lab.daemons['ours'].wait(20)
         knock(lab, 'ours')
         check(is_cut_off(lab, 'ours'), 'no way out')
         lab.daemon('ours', True)

@@ -73,6 +73,33 @@ def command(args, ns=None, stdin=None, ok=True, timeout=30):
     return r
 
 
+def descendants(pid):
+    """Its children and theirs, of those that are ours by name; a process may be gone by the time it is looked at."""
+    try:
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            found = [int(x) for x in f.read().split()]
+        found = [c for c in found if 'fairlead' in open(f'/proc/{c}/comm').read()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return found + [g for c in found for g in descendants(c)]
+
+
+def kill_together(pid):
+    """Kills all parts of our daemon at one moment, so that none can tidy up after another."""
+    parts = []
+    while True:
+        more = [p for p in [pid] + descendants(pid) if p not in parts]
+        if not more:
+            break
+        for p in more:
+            os.kill(p, signal.SIGSTOP)
+        parts += more
+    for p in parts:
+        os.kill(p, signal.SIGKILL)
+    # The first is the test's own child, who is waited for elsewhere.
+    wait_until(lambda: not any(os.path.exists(f'/proc/{p}/exe') for p in parts[1:]), 'all parts are dead', 20)
+
+
 class Lab:
     """Namespaces and what runs in them. Use as: with Lab('name') as lab: ..."""
 
