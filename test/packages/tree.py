@@ -95,28 +95,38 @@ class Tree:
 
     def boot(self):
         """Starts the tree's systemd; on() then runs in that system."""
-        self.system = subprocess.Popen(['unshare', '-m', '-p', '-f', '-u', '-i', '-n', '-C', '--kill-child',
-                                        'sh', '-c', BOOT, 'sh', self.root], stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        self.enter('muinpC', BOOT, 'systemd')
         end = time.monotonic() + 120
         while True:
-            if self.system.poll() is not None:
-                raise Failure(f'the tree does not boot: {self.system.stderr.read().decode()}')
-            state = self.on('systemctl', 'is-system-running', ok=False).stdout.strip() if self.pid() else ''
+            state = self.on('systemctl', 'is-system-running', ok=False).stdout.strip()
             if state in ('running', 'degraded'):
                 return
             if time.monotonic() > end:
                 raise Failure(f'the tree does not come up: {state}')
             time.sleep(0.3)
 
+    def settle(self):
+        """What on() runs from now on shares one set of mounts and processes, and the host's network."""
+        self.enter('mp', CHROOT, 'sleep', 'sleep', 'infinity')
+
+    def enter(self, spaces, script, first, *args):
+        """Namespaces of the tree's own, held by the process `first`."""
+        self.spaces, self.first = ['-' + kind for kind in spaces], first
+        self.system = subprocess.Popen(['unshare', *self.spaces, '-f', '--kill-child', 'sh', '-c', script, 'sh', self.root, *args],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        while not self.pid():
+            if self.system.poll() is not None:
+                raise Failure(f'the tree does not start: {self.system.stderr.read().decode()}')
+            time.sleep(0.05)
+
     def pid(self):
-        """The tree's first process, as the host sees it; none while it is not systemd yet."""
-        children = run(['pgrep', '-P', str(self.system.pid), '-x', 'systemd'], ok=False).stdout.split()
+        """The tree's first process, as the host sees it; none while it is not there yet."""
+        children = run(['pgrep', '-P', str(self.system.pid), '-x', self.first], ok=False).stdout.split()
         return children[0] if children else None
 
     def on(self, *args, **kw):
-        """A command in the booted system."""
-        return run(['nsenter', '-t', self.pid(), '-m', '-u', '-i', '-n', '-p', '-C', '-r', '-w', '--', *args], **kw)
+        """A command in there."""
+        return run(['nsenter', '-t', self.pid(), *self.spaces, '-r', '-w', '--', *args], **kw)
 
     def close(self):
         if self.system and self.system.poll() is None:

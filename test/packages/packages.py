@@ -2,7 +2,7 @@
 with them, they install, their units start under systemd, they work together, an upgrade keeps what runs and what
 is stored, and remove and purge leave nothing.
 
-usage: run.py SOURCE [FOLDER WITH .deb FILES]      prints TAP; needs root, debootstrap and the Debian mirror
+usage: packages.py SOURCE [FOLDER WITH .deb FILES]      prints TAP; needs root, debootstrap and the Debian mirror
 """
 import glob
 import json
