@@ -2,6 +2,12 @@
 
 /* clang-format off */
 static const struct cmd_flag no_flags[] = { { 0 } };
+static const struct cmd_flag serve_flags[] = {
+	{ "domain",     0, FLAG_TEXT, NULL, NULL, "without a configuration: serve this name, behind a proxy" },
+	{ "user",       0, FLAG_TEXT, NULL, NULL, "started as root: become this user" },
+	{ "no-sandbox", 0, FLAG_TRUE, NULL, NULL, "without Landlock and the filter of system calls" },
+	{ 0 },
+};
 
 static const struct cmd_flag user_create[] = {
 	{ "display-name", 'd', FLAG_TEXT, "display_name", NULL, "display name" },
@@ -183,7 +189,7 @@ static const struct cmd_confirm confirm_addresses = {
 };
 
 const struct cmd cmd_table[] = {
-	{ NULL, NULL, "serve", "server", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Run the coordinator", cmd_serve },
+	{ NULL, NULL, "serve", "server", NULL, NULL, serve_flags, NULL, SHAPE_DONE, NULL, "Run the coordinator", cmd_serve },
 	{ NULL, NULL, "configtest", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Check the configuration", cmd_configtest },
 	{ NULL, NULL, "import", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "import headscale [--dry-run]: take over a Headscale installation", cmd_import },
 	{ NULL, NULL, "version", "", NULL, NULL, no_flags, NULL, SHAPE_DONE, NULL, "Print the version", cmd_version, true },
