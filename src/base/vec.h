@@ -59,5 +59,13 @@
 		(vec)->n = (vec)->cap = 0; \
 	} while (0)
 
+/* A vector of what malloc gave: its elements are freed too. */
+#define vec_done_free(vec)                            \
+	do {                                          \
+		for (size_t i = 0; i < (vec)->n; i++) \
+			free((vec)->v[i]);            \
+		vec_done(vec);                        \
+	} while (0)
+
 /* vec_each(struct peer **, p, &peers) */
 #define vec_each(T, it, vec) for (T it = (vec)->v; it < (vec)->v + (vec)->n; it++)

@@ -13,9 +13,7 @@
 
 void wgdev_names_done(struct wgdev_names *n)
 {
-	for (size_t i = 0; i < n->n; i++)
-		free(n->v[i]);
-	vec_done(n);
+	vec_done_free(n);
 }
 
 static int add_name(void *arg, const char *name)

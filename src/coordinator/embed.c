@@ -4,25 +4,16 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "platform/udp.h"
 #include "relay/pages.h"
 #include "relay/relay.h"
-#include "relay/stunsrv.h"
+#include "relay/stunport.h"
 
 enum { STUN_PER_S = 20 };
-
-struct stun_io {
-	struct ev_io io;
-	struct embed *embed;
-	enum udp_family family;
-};
 
 struct embed {
 	struct coord *co;
 	struct relay *relay;
-	struct udp *udp;
-	struct stun_io stun_io[UDP_FAMILIES];
-	struct stunsrv stun;
+	struct stunport stun;
 };
 
 static bool known(void *arg, const struct node_pub *key)
@@ -48,67 +39,20 @@ void embed_recheck(struct embed *e)
 
 /* ---- STUN ---- */
 
-static size_t answer_stun(struct embed *e, const struct udp_frame *in, uint8_t *dst)
-{
-	if (in->cut || in->seg != in->n)
-		return 0;
-	return stunsrv_answer(&e->stun, ev_now(e->co->ev), &in->remote, span(in->p, in->n), dst);
-}
-
-static void on_stun(struct ev_io *io, unsigned events)
-{
-	struct stun_io *s = CONTAINER_OF(io, struct stun_io, io);
-	struct embed *e = s->embed;
-	struct udp_frame in[UDP_RECV_SLOTS], out[UDP_RECV_SLOTS];
-	uint8_t answers[UDP_RECV_SLOTS][STUN_RESPONSE_MAX];
-	size_t n_out = 0;
-	int n = udp_recv(e->udp, s->family, in), why = 0;
-
-	(void)events;
-	for (int i = 0; i < n; i++) {
-		size_t len = answer_stun(e, &in[i], answers[n_out]);
-
-		if (!len)
-			continue;
-		/* From the address that was asked: clients behind firewalls hear no other. */
-		out[n_out] = (struct udp_frame){ .p = answers[n_out],
-			                         .n = (uint32_t)len,
-			                         .seg = (uint16_t)len,
-			                         .remote = in[i].remote,
-			                         .local = in[i].local };
-		n_out++;
-	}
-	if (n_out)
-		(void)udp_send(e->udp, out, n_out, &why); /* a lost answer is asked for again */
-}
-
 static int open_stun(struct embed *e)
 {
 	const char *at = e->co->cfg->derp_stun_addr;
 	const char *colon = strrchr(at, ':');
 	uint64_t port = 0, key[2] = { rand_u64(), rand_u64() };
-	struct udp_cfg cfg = { 0 };
 	int r;
 
 	if (!*at)
 		return 0;
 	if (!colon || span_u64(span_str(colon + 1), 65535, &port) < 0)
 		return log_ret(ERR_MALFORMED, "derp.server.stun_listen_addr %s", at);
-	cfg.port = (uint16_t)port;
-	r = udp_open(&cfg, &e->udp);
-	if (r < 0)
-		return log_ret(r, "cannot listen on %s for STUN", at);
-	stunsrv_init(&e->stun, STUN_PER_S, key);
-	for (enum udp_family f = 0; r >= 0 && f < UDP_FAMILIES; f++) {
-		int fd = udp_fd(e->udp, f);
-
-		e->stun_io[f] = (struct stun_io){ .io = { .fn = on_stun },
-			                          .embed = e,
-			                          .family = f };
-		if (fd >= 0)
-			r = ev_io_start(e->co->ev, &e->stun_io[f].io, fd, EV_READ);
-	}
-	return r;
+	stunsrv_init(&e->stun.srv, STUN_PER_S, key);
+	r = stunport_open(&e->stun, e->co->ev, (uint16_t)port);
+	return r < 0 ? log_ret(r, "cannot listen on %s for STUN", at) : 0;
 }
 
 /* ---- requests ---- */
@@ -172,10 +116,7 @@ void embed_free(struct embed *e)
 {
 	if (!e)
 		return;
-	for (size_t f = 0; f < UDP_FAMILIES; f++)
-		if (e->stun_io[f].io.active)
-			ev_io_stop(e->co->ev, &e->stun_io[f].io);
-	udp_close(e->udp);
+	stunport_close(&e->stun);
 	relay_free(e->relay);
 	free(e);
 }

@@ -9,9 +9,7 @@
 
 void texts_done(struct texts *t)
 {
-	for (size_t i = 0; i < t->n; i++)
-		free(t->v[i]);
-	vec_done(t);
+	vec_done_free(t);
 }
 
 void texts_add(struct texts *t, struct span text)

@@ -2,36 +2,21 @@
 
 #include <stdlib.h>
 
+#include "base/sorted.h"
+
 void routes_done(struct routes *t)
 {
 	vec_done(&t->table);
 }
 
-static size_t lower_bound(const struct node_ids *ids, uint64_t id)
-{
-	size_t lo = 0, hi = ids->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (ids->v[mid] < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 bool node_ids_has(const struct node_ids *ids, uint64_t id)
 {
-	size_t at = lower_bound(ids, id);
-
-	return at < ids->n && ids->v[at] == id;
+	return sorted_has(ids->v, ids->n, id);
 }
 
 void node_ids_add(struct node_ids *ids, uint64_t id)
 {
-	size_t at = lower_bound(ids, id);
+	size_t at = sorted_place(ids->v, ids->n, id);
 
 	if (at < ids->n && ids->v[at] == id)
 		return;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sorted.h"
 
 struct class
 {
@@ -57,17 +58,7 @@ static struct view *view_of(const struct node_ids *ids)
 
 bool view_has(const struct view *v, uint64_t id)
 {
-	size_t lo = 0, hi = v->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (v->ids[mid] < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < v->n && v->ids[lo] == id;
+	return sorted_has(v->ids, v->n, id);
 }
 
 void view_diff(const struct view *from, const struct view *to, struct node_ids *added,

@@ -69,18 +69,11 @@ int dns_plan(const struct dns_plan_cfg *cfg, struct dns_os *ret)
 	return 0;
 }
 
-#define FREE_TEXTS(vec)                               \
-	do {                                          \
-		for (size_t i = 0; i < (vec)->n; i++) \
-			free((vec)->v[i]);            \
-		vec_done(vec);                        \
-	} while (0)
-
 void dns_os_done(struct dns_os *o)
 {
 	vec_done(&o->servers);
-	FREE_TEXTS(&o->search);
-	FREE_TEXTS(&o->match);
+	vec_done_free(&o->search);
+	vec_done_free(&o->match);
 	*o = (struct dns_os){ 0 };
 }
 
@@ -155,7 +148,7 @@ static void read_line(struct dns_resolv *r, struct span line)
 		if (ip_parse(plain, &ip) == 0 && r->servers.n < DNS_PLAN_MAX)
 			vec_push(&r->servers, ip);
 	} else if (span_is(key, "search") || span_is(key, "domain")) {
-		FREE_TEXTS(&r->search); /* the last one counts */
+		vec_done_free(&r->search); /* the last one counts */
 		while (span_word(&line, &word) && r->search.n < DNS_PLAN_MAX)
 			vec_push(&r->search, span_dup(word));
 	}
@@ -182,7 +175,7 @@ void dns_resolv_parse(struct span text, struct dns_resolv *ret)
 void dns_resolv_done(struct dns_resolv *r)
 {
 	vec_done(&r->servers);
-	FREE_TEXTS(&r->search);
+	vec_done_free(&r->search);
 	*r = (struct dns_resolv){ 0 };
 }
 

@@ -21,7 +21,7 @@
 #include "relay/keyfile.h"
 #include "relay/mesh.h"
 #include "relay/names.h"
-#include "relay/stunsrv.h"
+#include "relay/stunport.h"
 
 enum {
 	LISTENERS_MAX = HANDOVER_FDS_MAX,
@@ -37,12 +37,6 @@ struct door {
 	struct daemon *d;
 	enum front_kind kind;
 	struct listener *l;
-};
-
-struct stun_io {
-	struct ev_io io;
-	struct daemon *d;
-	enum udp_family family;
 };
 
 struct daemon {
@@ -66,9 +60,7 @@ struct daemon {
 	size_t n_doors;
 	struct inherited inherited[LISTEN_INHERITED_MAX];
 	size_t n_inherited;
-	struct udp *udp;
-	struct stun_io stun_io[UDP_FAMILIES];
-	struct stunsrv stun;
+	struct stunport stun;
 	struct ev_timer stun_again;
 	bool made_folder; /* that of the key */
 	struct ev_signal signals;
@@ -79,63 +71,15 @@ struct daemon {
 
 /* --- STUN --- */
 
-static void on_stun(struct ev_io *io, unsigned events)
-{
-	struct stun_io *s = CONTAINER_OF(io, struct stun_io, io);
-	struct daemon *d = s->d;
-	struct udp_frame in[UDP_RECV_SLOTS], out[UDP_RECV_SLOTS];
-	uint8_t answers[UDP_RECV_SLOTS][STUN_RESPONSE_MAX];
-	size_t n_out = 0;
-	int error;
-
-	(void)events;
-
-	int n = udp_recv(d->udp, s->family, in);
-
-	for (int i = 0; i < n; i++) {
-		size_t len = in[i].seg != in[i].n
-		                     ? 0
-		                     : stunsrv_answer(&d->stun, ev_now(d->ev), &in[i].remote,
-		                                      span(in[i].p, in[i].n), answers[n_out]);
-
-		if (!len)
-			continue;
-		/* From the address that was asked: clients behind firewalls hear no other. */
-		out[n_out] = (struct udp_frame){ .p = answers[n_out],
-			                         .n = (uint32_t)len,
-			                         .seg = (uint16_t)len,
-			                         .remote = in[i].remote,
-			                         .local = in[i].local };
-		n_out++;
-	}
-	(void)udp_send(d->udp, out, n_out, &error);
-}
-
 static int stun_open(struct daemon *d)
 {
-	struct udp_cfg cfg = { .port = (uint16_t)d->cfg.stun_port, .no_gso = true, .no_gro = true };
-	int r = udp_open(&cfg, &d->udp);
-
-	if (r < 0)
-		return r;
-	for (enum udp_family f = 0; f < UDP_FAMILIES; f++) {
-		int fd = udp_fd(d->udp, f);
-
-		d->stun_io[f] = (struct stun_io){ .io.fn = on_stun, .d = d, .family = f };
-		if (fd >= 0)
-			r = ev_io_start(d->ev, &d->stun_io[f].io, fd, EV_READ);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return stunport_open(&d->stun, d->ev, (uint16_t)d->cfg.stun_port);
 }
 
 static void stun_close(struct daemon *d)
 {
 	ev_timer_stop(d->ev, &d->stun_again);
-	for (enum udp_family f = 0; f < UDP_FAMILIES; f++)
-		ev_io_stop(d->ev, &d->stun_io[f].io);
-	udp_close(TAKE(d->udp));
+	stunport_close(&d->stun);
 }
 
 static void on_stun_again(struct ev_timer *t, mono now)
@@ -155,7 +99,7 @@ static int stun_start(struct daemon *d)
 	if (!d->cfg.stun)
 		return 0;
 	rand_fill(&d->rand, key, sizeof(key));
-	stunsrv_init(&d->stun, (double)d->cfg.stun_rate, key);
+	stunsrv_init(&d->stun.srv, (double)d->cfg.stun_rate, key);
 	d->stun_again.fn = on_stun_again;
 	r = stun_open(d);
 	if (r == -EADDRINUSE && d->n_inherited) {
@@ -188,7 +132,7 @@ static void more_metrics(void *owner, struct buf *out)
 	        "# HELP fairlead_relay_stun_" #name "_total " text                                 \
 	        "\n# TYPE fairlead_relay_stun_" #name "_total counter\nfairlead_relay_stun_" #name \
 	        "_total %llu\n",                                                                   \
-	        (unsigned long long)d->stun.name);
+	        (unsigned long long)d->stun.srv.name);
 	STUNSRV_COUNT_LIST(X)
 #undef X
 	mesh_state(d->mesh, &all, &up);
@@ -211,7 +155,7 @@ static const char *trouble(void *owner)
 	struct daemon *d = owner;
 	int64_t left;
 
-	if (d->cfg.stun && !d->udp)
+	if (d->cfg.stun && !d->stun.udp)
 		return "STUN is not served";
 	if (!d->certs)
 		return NULL;

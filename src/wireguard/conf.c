@@ -449,23 +449,16 @@ int wg_conf_parse(struct span text, enum wg_conf_kind kind, struct wg_conf *ret,
 	               : 0;
 }
 
-#define FREE_TEXTS(vec)                               \
-	do {                                          \
-		for (size_t i = 0; i < (vec)->n; i++) \
-			free((vec)->v[i]);            \
-		vec_done(vec);                        \
-	} while (0)
-
 void wg_conf_done(struct wg_conf *c)
 {
 	wg_change_done(&c->change);
 	vec_done(&c->quick.addresses);
 	vec_done(&c->quick.dns);
-	FREE_TEXTS(&c->quick.search);
-	FREE_TEXTS(&c->quick.pre_up);
-	FREE_TEXTS(&c->quick.post_up);
-	FREE_TEXTS(&c->quick.pre_down);
-	FREE_TEXTS(&c->quick.post_down);
+	vec_done_free(&c->quick.search);
+	vec_done_free(&c->quick.pre_up);
+	vec_done_free(&c->quick.post_up);
+	vec_done_free(&c->quick.pre_down);
+	vec_done_free(&c->quick.post_down);
 	free(TAKE(c->quick.table_name));
 	free(TAKE(c->listen_service));
 	vec_done(&c->names);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/sorted.h"
 #include "coordinator/policy/inner.h"
 #include "coordinator/policy/parse.h"
 
@@ -194,21 +195,6 @@ bool pnode_has_tag(const struct pol_node *n, struct span tag)
 	return false;
 }
 
-static bool has_user(const struct user_ids *ids, uint64_t user)
-{
-	size_t lo = 0, hi = ids->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (ids->v[mid] < user)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < ids->n && ids->v[lo] == user;
-}
-
 bool sel_names(const struct pol_engine *e, uint32_t id, const struct pol_node *n)
 {
 	const struct sel *s = engine_sel(e, id);
@@ -219,13 +205,15 @@ bool sel_names(const struct pol_engine *e, uint32_t id, const struct pol_node *n
 	case SEL_USER:
 	case SEL_DOMAIN:
 	case SEL_GROUP:
-		return n->n_tags == 0 && n->user && has_user(&e->sels[id].users, n->user);
+		return n->n_tags == 0 && n->user &&
+		       sorted_has(e->sels[id].users.v, e->sels[id].users.n, n->user);
 	case SEL_AUTO:
 		if (s->autogroup == AG_TAGGED)
 			return n->n_tags > 0;
 		if (s->autogroup == AG_MEMBER)
 			return n->n_tags == 0 && n->user;
-		return n->n_tags == 0 && n->user && has_user(&e->sels[id].users, n->user);
+		return n->n_tags == 0 && n->user &&
+		       sorted_has(e->sels[id].users.v, e->sels[id].users.n, n->user);
 	case SEL_ALL:
 	case SEL_LITERAL:
 	case SEL_SERVICE:
