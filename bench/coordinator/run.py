@@ -1,4 +1,4 @@
-"""The coordinator under a swarm of synthetic clients: run.py BUILD [mesh|users|small]
+"""The coordinator under a swarm of synthetic clients: run.py BUILD [mesh|users|small] [NODES]
 
 mesh: 2,000 nodes that all see each other. users: 20,000 nodes of 100 users, each user's alone,
 or as many as this machine lets a process have open files. Everything is on loopback, generator
@@ -19,7 +19,7 @@ def open_files():
             pass
 
 
-NODES = min(NODES, open_files() - 60)
+NODES = min(int(sys.argv[3]) if len(sys.argv) > 3 else NODES, open_files() - 60)
 OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
 SWARM = os.path.join(BUILD, 'bench/coordinator/bench_coordinator_swarm')
 SELF = {'acls': [{'action': 'accept', 'src': ['autogroup:member'], 'dst': ['autogroup:self:*']}]}

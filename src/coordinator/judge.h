@@ -17,6 +17,12 @@
 #include "coordinator/model.h"
 #include "coordinator/routes.h"
 
+enum {
+	JUDGED_RULES = 1 << 0, /* filter and ssh */
+	JUDGED_ATTRIBUTES = 1 << 1,
+	JUDGED_ALL = JUDGED_RULES | JUDGED_ATTRIBUTES,
+};
+
 struct judge {
 	/* Equal for nodes of one class. 0 is kept for nodes that see nobody. */
 	uint64_t (*class_key)(void *arg, const struct node *n);
@@ -38,8 +44,8 @@ struct judge {
 	 * maps are compared with what was sent only then.
 	 */
 	uint64_t (*stamp)(void *arg);
-	/* Whether they may have changed for this node since that count. NULL: for all. */
-	bool (*touched)(void *arg, const struct node *n, uint64_t since);
+	/* Which may have changed for this node since that count, of JUDGED_*. NULL: all. */
+	unsigned (*touched)(void *arg, const struct node *n, uint64_t since);
 	void *arg;
 };
 

@@ -286,13 +286,15 @@ static void put_steered(struct mapsess *s, const struct map_world *w, const stru
 	buf_done(&text);
 }
 
-/* Whether the policy may say something else of this node than what was sent. */
-static bool judged_anew(struct mapsess *s, const struct judge *j, const struct node *n)
+/* What the policy may say of this node that was not sent, of JUDGED_*. */
+static unsigned judged_anew(struct mapsess *s, const struct judge *j, const struct node *n)
 {
 	uint64_t since = s->stamp, now = j->stamp(j->arg);
 
 	s->stamp = now;
-	return since != now && (!j->touched || j->touched(j->arg, n, since));
+	if (since == now)
+		return 0;
+	return j->touched ? j->touched(j->arg, n, since) : JUDGED_ALL;
 }
 
 /* What concerns this client alone. */
@@ -300,18 +302,19 @@ static int next_own(struct mapsess *s, const struct node *n, wall now, struct ma
 {
 	struct maphub *h = s->hub;
 	struct map_world w = maphub_world(h, now);
-	bool judged = judged_anew(s, w.judge, n), news = judged || s->self_dirty;
+	unsigned judged = judged_anew(s, w.judge, n);
+	bool self = s->self_dirty || (judged & JUDGED_ATTRIBUTES);
 	struct buf out = { 0 };
 
-	if (news)
+	if (self)
 		put_self(s, &w, n, &out);
-	if (judged)
+	if (judged & JUDGED_RULES)
 		put_judged(s, &w, n, &out);
-	if (h->dns && (s->dns_version != h->dns_version || (news && h->dns_is_own)))
+	if (h->dns && (s->dns_version != h->dns_version || (self && h->dns_is_own)))
 		put_dns(s, &w, n, &out);
 	if (s->derp_version != h->derp_version)
 		member(&out, "DERPMap", span_str(h->derp));
-	if (news || s->steering_epoch != h->steering_epoch)
+	if (self || judged || s->steering_epoch != h->steering_epoch)
 		put_steered(s, &w, n, &out);
 	s->dns_version = h->dns_version;
 	s->derp_version = h->derp_version;

@@ -60,14 +60,36 @@ int name_check(struct span label)
 	return 0;
 }
 
+/* How many numbers are tried one by one. */
+enum { IN_TURN = 32 };
+
+static void numbered(const char *base, unsigned number, char dst[static NAME_MAX_LEN + 1])
+{
+	char suffix[16] = "";
+	int n = number ? snprintf(suffix, sizeof(suffix), "-%u", number) : 0;
+
+	(void)snprintf(dst, NAME_MAX_LEN + 1, "%.*s%s", NAME_MAX_LEN - n, base, suffix);
+}
+
 void name_unique(const char *base, bool (*taken)(const void *arg, const char *name),
                  const void *arg, char dst[static NAME_MAX_LEN + 1])
 {
-	(void)snprintf(dst, NAME_MAX_LEN + 1, "%s", base);
-	for (unsigned i = 1; taken(arg, dst); i++) {
-		char suffix[16];
-		int n = snprintf(suffix, sizeof(suffix), "-%u", i);
+	unsigned is_taken = 0, is_free = 0;
 
-		(void)snprintf(dst, NAME_MAX_LEN + 1, "%.*s%s", NAME_MAX_LEN - n, base, suffix);
+	for (;; is_free += is_free < IN_TURN ? 1 : is_free) {
+		numbered(base, is_free, dst);
+		if (!taken(arg, dst))
+			break;
+		is_taken = is_free;
 	}
+	while (is_free > IN_TURN && is_free - is_taken > 1) {
+		unsigned middle = is_taken + (is_free - is_taken) / 2;
+
+		numbered(base, middle, dst);
+		if (taken(arg, dst))
+			is_taken = middle;
+		else
+			is_free = middle;
+	}
+	numbered(base, is_free, dst);
 }

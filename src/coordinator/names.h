@@ -15,6 +15,9 @@ void name_sanitise(struct span hostname, char dst[static NAME_MAX_LEN + 1]);
 /* What an administrator may give. ERR_MALFORMED */
 NODISCARD int name_check(struct span label);
 
-/* base, then base-1, base-2 ...: the first that is not taken. */
+/*
+ * base, then base-1, base-2 ...: the first that is not taken. Past a few dozen, where
+ * thousands share a name, one that is not taken and whose predecessor is.
+ */
 void name_unique(const char *base, bool (*taken)(const void *arg, const char *name),
                  const void *arg, char dst[static NAME_MAX_LEN + 1]);

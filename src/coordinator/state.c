@@ -37,10 +37,9 @@ struct node *state_node_mut(struct state *st, uint64_t id)
 	return NULL;
 }
 
-/* Keys are few and looked up by id or prefix at human rate: a table of wrappers would be overkill.
- */
+/* Of either kind of key; pre-auth keys, of which a fleet has thousands, by prefix too. */
 struct key_entry {
-	struct map_node link;
+	struct map_node link, by_prefix;
 	struct auth_key *auth;
 	struct api_key *api;
 };
@@ -56,9 +55,16 @@ static struct key_entry *find_key(const struct map *m, uint64_t id)
 	return NULL;
 }
 
-static void key_entry_free(struct map *m, struct key_entry *e)
+static uint64_t prefix_hash(const struct state *st, const char *prefix)
+{
+	return map_hash(&st->auth_key_by_prefix, prefix, strlen(prefix));
+}
+
+static void key_entry_free(struct state *st, struct map *m, struct key_entry *e)
 {
 	map_remove(m, &e->link);
+	if (e->auth)
+		map_remove(&st->auth_key_by_prefix, &e->by_prefix);
 	auth_key_free(e->auth);
 	api_key_free(e->api);
 	free(e);
@@ -156,48 +162,46 @@ void state_drop_node(struct state *st, uint64_t id)
 	node_unref(old);
 }
 
-static void put_key(struct map *m, uint64_t id, struct auth_key *auth, struct api_key *api)
-{
-	struct key_entry *e = find_key(m, id);
-
-	if (!e) {
-		e = mem_new(struct key_entry);
-		map_insert(m, &e->link, id_hash(m, id));
-	}
-	auth_key_free(e->auth);
-	api_key_free(e->api);
-	e->auth = auth;
-	e->api = api;
-}
-
-static void drop_key(struct map *m, uint64_t id)
+static void drop_key(struct state *st, struct map *m, uint64_t id)
 {
 	struct key_entry *e = find_key(m, id);
 
 	if (e)
-		key_entry_free(m, e);
+		key_entry_free(st, m, e);
+}
+
+static struct key_entry *add_key(struct state *st, struct map *m, uint64_t id)
+{
+	struct key_entry *e = mem_new(struct key_entry);
+
+	drop_key(st, m, id);
+	map_insert(m, &e->link, id_hash(m, id));
+	return e;
 }
 
 void state_put_auth_key(struct state *st, struct auth_key *k)
 {
+	struct key_entry *e = add_key(st, &st->auth_keys, k->id);
+
 	bump(&st->next_auth_key, k->id);
-	put_key(&st->auth_keys, k->id, k, NULL);
+	e->auth = k;
+	map_insert(&st->auth_key_by_prefix, &e->by_prefix, prefix_hash(st, k->prefix));
 }
 
 void state_put_api_key(struct state *st, struct api_key *k)
 {
 	bump(&st->next_api_key, k->id);
-	put_key(&st->api_keys, k->id, NULL, k);
+	add_key(st, &st->api_keys, k->id)->api = k;
 }
 
 void state_drop_auth_key(struct state *st, uint64_t id)
 {
-	drop_key(&st->auth_keys, id);
+	drop_key(st, &st->auth_keys, id);
 }
 
 void state_drop_api_key(struct state *st, uint64_t id)
 {
-	drop_key(&st->api_keys, id);
+	drop_key(st, &st->api_keys, id);
 }
 
 /* ---- loading ---- */
@@ -255,14 +259,15 @@ static int load_counters(struct state *st)
 	return 0;
 }
 
-static struct map *const *all_maps(struct state *st, struct map *list[static 10])
+/* All there are, and a NULL. */
+enum { STATE_MAPS = 11 };
+
+static struct map *const *all_maps(struct state *st, struct map *list[static STATE_MAPS])
 {
-	struct map *maps[] = {
-		&st->users,        &st->nodes,
-		&st->auth_keys,    &st->api_keys,
-		&st->node_by_key,  &st->node_by_machine,
-		&st->node_by_name, &st->node_by_ip4,
-		&st->node_by_ip6,  NULL,
+	struct map *maps[STATE_MAPS] = {
+		&st->users,       &st->nodes,       &st->auth_keys,       &st->auth_key_by_prefix,
+		&st->api_keys,    &st->node_by_key, &st->node_by_machine, &st->node_by_name,
+		&st->node_by_ip4, &st->node_by_ip6,
 	};
 
 	memcpy(list, maps, sizeof(maps));
@@ -277,7 +282,7 @@ int state_new(const struct state_cfg *cfg, const struct state_env *env, struct s
 		.sink = { load_user, load_node, load_auth_key, load_api_key },
 		.st = st,
 	};
-	struct map *maps[10];
+	struct map *maps[STATE_MAPS];
 
 	st->cfg = *cfg;
 	st->env = *env;
@@ -310,14 +315,14 @@ static void free_all(struct state *st)
 	while ((n = map_first(&st->users)))
 		state_drop_user(st, CONTAINER_OF(n, struct user, by_id)->id);
 	while ((n = map_first(&st->auth_keys)))
-		key_entry_free(&st->auth_keys, CONTAINER_OF(n, struct key_entry, link));
+		key_entry_free(st, &st->auth_keys, CONTAINER_OF(n, struct key_entry, link));
 	while ((n = map_first(&st->api_keys)))
-		key_entry_free(&st->api_keys, CONTAINER_OF(n, struct key_entry, link));
+		key_entry_free(st, &st->api_keys, CONTAINER_OF(n, struct key_entry, link));
 }
 
 void state_free(struct state *st)
 {
-	struct map *maps[10];
+	struct map *maps[STATE_MAPS];
 
 	if (!st)
 		return;
@@ -477,8 +482,9 @@ const struct api_key *state_api_key(const struct state *st, uint64_t id)
 
 const struct auth_key *state_auth_key_by_prefix(const struct state *st, const char *prefix)
 {
-	for (struct map_node *n = map_first(&st->auth_keys); n; n = map_next(&st->auth_keys, n)) {
-		const struct auth_key *k = CONTAINER_OF(n, struct key_entry, link)->auth;
+	for (struct map_node *n = map_find(&st->auth_key_by_prefix, prefix_hash(st, prefix)); n;
+	     n = map_again(n)) {
+		const struct auth_key *k = CONTAINER_OF(n, struct key_entry, by_prefix)->auth;
 
 		if (strcmp(k->prefix, prefix) == 0)
 			return k;

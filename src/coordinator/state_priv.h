@@ -3,21 +3,15 @@
 #include "base/buf.h"
 #include "coordinator/state.h"
 
-struct id_table {
-	struct map by_id;
-	uint64_t next; /* the next id to give; ids are never used again */
-	const char *counter;
-};
-
 struct state {
 	struct state_cfg cfg;
 	struct state_env env;
 	struct store *store;
 
 	struct map users, nodes, auth_keys, api_keys; /* by id */
+	struct map auth_key_by_prefix;
 	uint64_t next_user, next_node, next_auth_key, next_api_key;
 	struct map node_by_key, node_by_machine, node_by_name, node_by_ip4, node_by_ip6;
-	struct map user_by_name, user_by_provider;
 	size_t online;
 
 	struct ipam ipam;

@@ -15,7 +15,7 @@ enum {
 	GRACE_US = 10 * 1000 * 1000, /* from the end of the last poll to being offline */
 	FLUSH_US = 10 * 1000,        /* changes are gathered this long */
 	FLUSH_SHARE = 2,             /* a flush that took t is followed by a pause of 2 t */
-	FLUSH_MAX_US = 150 * 1000,
+	FLUSH_MAX_US = 2000 * 1000,
 };
 
 struct map_stream {
@@ -144,13 +144,15 @@ static void on_flush(struct ev_timer *t, mono began)
 {
 	struct streams *s = CONTAINER_OF(t, struct streams, flush);
 	struct map_stream *m, *next;
+	mono ended;
 	int64_t pause;
 
 	list_each_safe(m, next, &s->list, link)
 		if (!m->full)
 			(void)push(m);
-	pause = FLUSH_SHARE * mono_since(began, mono_now());
-	s->next_flush = mono_after(began, pause > FLUSH_MAX_US ? FLUSH_MAX_US : pause);
+	ended = mono_now();
+	pause = FLUSH_SHARE * mono_since(began, ended);
+	s->next_flush = mono_after(ended, pause > FLUSH_MAX_US ? FLUSH_MAX_US : pause);
 }
 
 void streams_wake(struct streams *s)

@@ -424,11 +424,16 @@ static uint64_t judge_stamp(void *arg)
 	return t->base + pol_engine_seq(t->e);
 }
 
-static bool judge_touched(void *arg, const struct node *n, uint64_t since)
+static unsigned judge_touched(void *arg, const struct node *n, uint64_t since)
 {
 	struct tailnet_policy *t = arg;
+	unsigned what;
 
-	return since < t->base || pol_touched_since(t->e, n->id, since - t->base);
+	if (since < t->base)
+		return JUDGED_ALL;
+	what = pol_touched_since(t->e, n->id, since - t->base);
+	return (what & POL_TOUCH_RULES ? JUDGED_RULES : 0) |
+	       (what & POL_TOUCH_ATTRS ? JUDGED_ATTRIBUTES : 0);
 }
 
 void tailnet_policy_judge(struct tailnet_policy *t, struct judge *ret)

@@ -135,20 +135,24 @@ static const struct sum *sum_since(struct pol_engine *e, uint64_t since)
 	return s;
 }
 
-bool pol_touched_since(struct pol_engine *e, uint64_t node, uint64_t since)
+unsigned pol_touched_since(struct pol_engine *e, uint64_t node, uint64_t since)
 {
 	const struct changes *c = e->changes;
 	const struct enode *n = engine_node(e, node);
 
 	if (since >= c->seq)
-		return false;
+		return 0;
 	if (!n || since < c->floor)
-		return true;
+		return POL_TOUCH_RULES | POL_TOUCH_ATTRS;
 
 	const struct sum *s = sum_since(e, since);
 	struct pol_change all = { .any = true, .sources = s->sources, .rules = s->rules };
 
-	return s->ssh || has(&s->nodes, node) ||
-	       ((e->any_self || pol_has_ssh(e)) && n->n.user && has(&s->users, n->n.user)) ||
-	       pol_filter_touched(e, node, &all);
+	/* Attributes are given to a node for what it is itself. */
+	if (has(&s->nodes, node))
+		return POL_TOUCH_RULES | POL_TOUCH_ATTRS;
+	if (s->ssh || ((e->any_self || pol_has_ssh(e)) && n->n.user && has(&s->users, n->n.user)) ||
+	    pol_filter_touched(e, node, &all))
+		return POL_TOUCH_RULES;
+	return 0;
 }

@@ -100,11 +100,15 @@ void pol_engine_remove(struct pol_engine *e, uint64_t id, struct pol_change *ret
 /* May the node's filter be different after this change? Its own change always counts. */
 bool pol_filter_touched(const struct pol_engine *e, uint64_t node, const struct pol_change *c);
 /*
- * Changes are numbered. May the filter, SSH rules or attributes of this node be
- * different from what they were when the number was `since`?
+ * Changes are numbered. What of this node may be different from what it was when
+ * the number was `since`; 0: nothing.
  */
+enum pol_touch {
+	POL_TOUCH_RULES = 1 << 0, /* its filter and SSH rules */
+	POL_TOUCH_ATTRS = 1 << 1,
+};
 uint64_t pol_engine_seq(const struct pol_engine *e);
-bool pol_touched_since(struct pol_engine *e, uint64_t node, uint64_t since);
+unsigned pol_touched_since(struct pol_engine *e, uint64_t node, uint64_t since);
 size_t pol_engine_classes(const struct pol_engine *e);
 
 /* ---- who sees whom ---- */
