@@ -42,8 +42,42 @@ static void collect_owners(const struct state *st, const struct view *v, struct 
 	}
 }
 
-static struct image *image_new(struct maphub *h, struct view *view, const struct node *viewer,
-                               enum piece_form form, wall now)
+/*
+ * The chunk holds the same nodes as it did in the older image, and none of them has
+ * changed since. Routers look different to each viewer: theirs are always made anew.
+ */
+static bool same_chunk(const struct state *st, const struct image *old, const struct view *v,
+                       size_t chunk)
+{
+	size_t begin = chunk * IMAGE_CHUNK, end = begin + IMAGE_CHUNK;
+
+	/* The last one of either may be short. */
+	end = end < v->n ? end : v->n;
+	if (end > old->view->n || (end < begin + IMAGE_CHUNK && end != old->view->n))
+		return false;
+	for (size_t i = begin; i < end; i++) {
+		const struct node *n = state_node(st, v->ids[i]);
+
+		if (v->ids[i] != old->view->ids[i] || !n || n->version > old->seq || n->approved.n)
+			return false;
+	}
+	return true;
+}
+
+static struct piece *chunk_piece(struct maphub *h, const struct map_world *w,
+                                 const struct image *old, const struct view *v, size_t chunk,
+                                 const struct node *viewer, enum piece_form form)
+{
+	if (old && same_chunk(h->st, old, v, chunk))
+		return piece_ref(old->chunks.v[chunk]);
+	buf_clear(&h->scratch);
+	put_chunk(w, v, chunk, viewer, 0, &h->scratch);
+	return piece_encode(h->coder, form, buf_span(&h->scratch));
+}
+
+/* old: the class's image before, of the same form; NULL: none. */
+static struct image *image_new(struct maphub *h, struct view *view, const struct image *old,
+                               const struct node *viewer, enum piece_form form, wall now)
 {
 	struct map_world w = maphub_world(h, now);
 	struct image *i = mem_new(struct image);
@@ -54,11 +88,8 @@ static struct image *image_new(struct maphub *h, struct view *view, const struct
 	i->form = form;
 	i->steering = mapsteer_sum(h, &w, viewer);
 	collect_owners(h->st, view, &i->owners);
-	for (size_t k = 0; k * IMAGE_CHUNK < view->n; k++) {
-		buf_clear(&h->scratch);
-		put_chunk(&w, view, k, viewer, 0, &h->scratch);
-		vec_push(&i->chunks, piece_encode(h->coder, form, buf_span(&h->scratch)));
-	}
+	for (size_t k = 0; k * IMAGE_CHUNK < view->n; k++)
+		vec_push(&i->chunks, chunk_piece(h, &w, old, view, k, viewer, form));
 	h->count.images++;
 	return i;
 }
@@ -84,13 +115,14 @@ static struct image *image_of(struct mapsess *s, struct class *class, const stru
 	enum piece_form form = s->form;
 	struct class_cache *cache = maphub_cache(h, class);
 
+	struct view *view = visibility_view(h->vis, cache ? class : NULL);
+	struct image *old = cache ? cache->image[form] : NULL;
+
 	if (!cache)
-		return image_new(h, visibility_view(h->vis, NULL), viewer, form, now);
-	if (!cache->image[form] ||
-	    !fresh_enough(h, cache->image[form], s, visibility_view(h->vis, class))) {
-		image_unref(cache->image[form]);
-		cache->image[form] = image_new(h, visibility_view(h->vis, class), viewer, form,
-		                               now);
+		return image_new(h, view, NULL, viewer, form, now);
+	if (!old || !fresh_enough(h, old, s, view)) {
+		cache->image[form] = image_new(h, view, old, viewer, form, now);
+		image_unref(old);
 	}
 	cache->image[form]->refs++;
 	return cache->image[form];

@@ -14,8 +14,8 @@ enum {
 	KEEPALIVE_JITTER_US = 8 * 1000 * 1000,
 	GRACE_US = 10 * 1000 * 1000, /* from the end of the last poll to being offline */
 	FLUSH_US = 10 * 1000,        /* changes are gathered this long */
-	FLUSH_SHARE = 2,             /* a flush that took t is followed by a pause of 2 t */
-	FLUSH_MAX_US = 2000 * 1000,
+	FLUSH_SHARE = 3,             /* a flush that took t is followed by a pause of 3 t */
+	FLUSH_MAX_US = 3000 * 1000,  /* but not of more than this */
 };
 
 struct map_stream {

@@ -48,7 +48,7 @@ static uint64_t make_user(struct tailnet *t, const char *name)
 
 void tailnet_open(struct tailnet *t, const char *path)
 {
-	struct state_cfg cfg = { .order = IPAM_SEQUENTIAL };
+	struct state_cfg cfg = { .order = IPAM_SEQUENTIAL, .device_approval = true };
 	struct state_env env = {
 		.rand = &t->rand,
 		.changed = count_change,

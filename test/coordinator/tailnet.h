@@ -14,7 +14,7 @@ struct tailnet {
 	void *listener_arg;
 };
 
-/* path NULL: in memory. Users are made when there are none. */
+/* path NULL: in memory. Devices without a key wait for approval. Users are made when there are none. */
 void tailnet_open(struct tailnet *t, const char *path);
 void tailnet_close(struct tailnet *t);
 /* Is told about every change from here on. */

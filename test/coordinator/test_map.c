@@ -427,6 +427,32 @@ static uint64_t pick(struct world *w, struct rand_src *rand)
 	return id;
 }
 
+/* The machine's key is new: its node's, or a node of its own if that is somebody else's by now. */
+static void log_in_again(struct world *w, unsigned machine, unsigned number)
+{
+	char hostinfo[128];
+	struct node_claim claim = tailnet_claim(machine, hostinfo);
+	const struct node *n;
+
+	claim.old_key = claim.key;
+	memcpy(claim.key.b + 8, &number, sizeof(number));
+	(void)!state_register_with_key(w->t.st, &claim, span_str(w->key), w->t.now, &n, NULL);
+}
+
+/* A device of bob's that waits for an administrator; the next time it is approved. */
+static void approval(struct world *w, unsigned machine)
+{
+	char hostinfo[128];
+	struct node_claim claim = tailnet_claim(machine, hostinfo);
+	const struct node *n = state_node_by_key(w->t.st, &claim.key);
+
+	if (n)
+		CHECK_OK(state_node_authorize(w->t.st, n->id, w->t.now, "test"));
+	else
+		CHECK_OK(state_register_for_user(w->t.st, &claim, w->t.bob, REGISTER_CLI,
+		                                 (wall){ 0 }, w->t.now, "test", &n, NULL));
+}
+
 /* One random event. Node 1 and 2 are watched and stay. */
 static void something_happens(struct world *w, struct rand_src *rand, unsigned *machines)
 {
@@ -437,7 +463,7 @@ static void something_happens(struct world *w, struct rand_src *rand, unsigned *
 	AUTO_FREE char *text = NULL;
 
 	w->t.now.us += US_PER_S;
-	switch (rand_src_below(rand, 15)) {
+	switch (rand_src_below(rand, 17)) {
 	case 0:
 		if (*machines < CLIENT_PEERS - 4)
 			join(w, ++*machines);
@@ -490,6 +516,12 @@ static void something_happens(struct world *w, struct rand_src *rand, unsigned *
 		state_announce(w->t.st, CHANGE_DERP);
 		break;
 	case 13:
+		log_in_again(w, 1 + some % *machines, some);
+		break;
+	case 14:
+		approval(w, 1000 + some % 3);
+		break;
+	case 15:
 		text = str_fmt("user-%u", some);
 		(void)!state_user_rename(w->t.st, some & 1 ? w->t.ann : w->t.bob, span_str(text),
 		                         w->t.now, "test", NULL);
@@ -621,6 +653,40 @@ static void large_classes_get_every_peer_once(void)
 		}
 		world_close(&w);
 	}
+}
+
+/* Lists are encoded in parts, and parts without a change are used again. */
+static void a_list_of_old_and_new_parts_is_the_list(void)
+{
+	static const uint64_t moved[] = { 1, 64, 65, 130, 199, 200 };
+	struct world w;
+
+	world_open(&w);
+	for (unsigned n = 1; n <= 200; n++)
+		join(&w, n);
+	for (size_t i = 0; i < ARRAY_LEN(moved); i++) {
+		struct client before = client_of(w.hub, 2, PIECE_ZSTD);
+
+		CHECK_OK(drain(&before, w.t.now));
+		set_endpoints(&w, moved[i], 5000);
+		join(&w, 201 + (unsigned)i);
+		if (i & 1)
+			CHECK_OK(state_node_delete(w.t.st, moved[i] - 1, w.t.now, "test"));
+
+		struct maphub *anew = maphub_new(w.t.st, &w.judge, &settings);
+		struct client got = { .sess = mapsess_new(w.hub, 2, PIECE_ZSTD, true),
+			              .form = PIECE_ZSTD };
+		struct client want = client_of(anew, 2, PIECE_PLAIN);
+
+		CHECK_OK(drain(&got, w.t.now));
+		CHECK_OK(drain(&want, w.t.now));
+		same_peers("in parts", &got, &want);
+		client_done(&before);
+		client_done(&got);
+		client_done(&want);
+		maphub_free(anew);
+	}
+	world_close(&w);
 }
 
 static void an_endpoint_change_is_one_patch_encoded_once_for_all(void)
@@ -761,6 +827,7 @@ int main(void)
 	RUN(a_session_that_fell_out_of_the_journal_starts_again_with_the_whole);
 	RUN(a_map_asked_for_once_is_of_now);
 	RUN(large_classes_get_every_peer_once);
+	RUN(a_list_of_old_and_new_parts_is_the_list);
 	RUN(an_endpoint_change_is_one_patch_encoded_once_for_all);
 	RUN(going_online_is_not_being_added);
 	RUN(who_is_not_concerned_is_sent_nothing);

@@ -109,6 +109,32 @@ static void another_user_on_the_same_machine_gets_a_node_of_his_own(void)
 	tailnet_close(&t);
 }
 
+static void many_of_one_name_get_numbers_of_their_own(void)
+{
+	struct tailnet t;
+
+	tailnet_open(&t, NULL);
+	AUTO_FREE char *key = tailnet_key(&t, t.ann, true, false, NULL);
+
+	for (unsigned i = 1; i <= 100; i++) {
+		struct node_claim c;
+		char hostinfo[128];
+		const struct node *n = NULL;
+
+		c = tailnet_claim(i, hostinfo);
+		c.hostinfo = SPAN_LIT("{\"Hostname\":\"iPhone\"}");
+		CHECK_OK(state_register_with_key(t.st, &c, span_str(key), t.now, &n, NULL));
+		/* Nobody left: so they are in turn. */
+		AUTO_FREE char *want = i > 1 ? str_fmt("iphone-%u", i - 1) : str_dup("iphone");
+
+		CHECK_STR(n ? n->given_name : "", want);
+	}
+	CHECK_OK(state_node_delete(t.st, 51, t.now, "test"));
+	CHECK(state_node_by_name(t.st, SPAN_LIT("iphone-50")) == NULL);
+	CHECK(state_node_by_name(t.st, SPAN_LIT("iphone-51")) != NULL);
+	tailnet_close(&t);
+}
+
 static void a_node_key_held_by_another_machine_is_refused(void)
 {
 	struct tailnet t;
@@ -496,6 +522,7 @@ int main(void)
 	RUN(a_key_that_is_wrong_expired_or_unknown_is_refused_with_the_clients_words);
 	RUN(logging_in_again_with_a_new_key_keeps_id_name_and_addresses);
 	RUN(another_user_on_the_same_machine_gets_a_node_of_his_own);
+	RUN(many_of_one_name_get_numbers_of_their_own);
 	RUN(a_node_key_held_by_another_machine_is_refused);
 	RUN(tags_come_from_the_key_and_such_nodes_have_no_user_and_no_expiry);
 	RUN(asked_for_tags_are_given_only_where_the_policy_allows);
