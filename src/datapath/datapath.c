@@ -108,15 +108,13 @@ static void rearm(struct datapath *d)
 
 /* ---- the two directions --------------------------------------------------------- */
 
-static void from_tun(struct ev_io *io, unsigned events)
+/* Up to so many frames; the last result of tun_read. */
+static int take_frames(struct datapath *d, int max, int *ret_frames, size_t *ret_bytes)
 {
-	struct datapath *d = CONTAINER_OF(io, struct datapath, tun_io);
 	size_t bytes = 0;
-	int n = 0;
+	int n = 0, i;
 
-	(void)events;
-	d->now = ev_now(d->ev);
-	for (int i = 0; i < TX_FRAMES && bytes < TX_BYTES; i++) {
+	for (i = 0; i < max && bytes < TX_BYTES; i++) {
 		n = tun_read(d->tun, d->tx.frame, TUN_FRAME_MAX);
 		if (n <= 0)
 			break;
@@ -124,18 +122,62 @@ static void from_tun(struct ev_io *io, unsigned events)
 		tx_frame(d, d->tx.frame, (size_t)n);
 	}
 	tx_flush(d);
+	*ret_frames = i;
+	*ret_bytes = bytes;
+	return n;
+}
+
+/*
+ * Where packets come one at a time, to look for another costs a system call before
+ * the one is sent. So it is not looked for after a turn that had one, unless the
+ * loop is back at once, as there was more. How many frames there were.
+ */
+static int take(struct datapath *d)
+{
+	bool lone = d->tx.lone && mono_since(d->tx.taken, d->now) > AGAIN_US;
+	size_t bytes;
+	int frames, n = take_frames(d, lone ? 1 : TX_FRAMES, &frames, &bytes);
+
+	d->tx.lone = frames <= 1 && bytes < LONE_MAX;
+	d->tx.taken = d->now;
 	if (n == -EBADFD) {
 		ev_io_stop(d->ev, &d->tun_io);
 		if (d->hooks.gone)
 			d->hooks.gone(d->hooks.ctx);
-		return;
 	}
+	return frames;
+}
+
+static void from_tun(struct ev_io *io, unsigned events)
+{
+	struct datapath *d = CONTAINER_OF(io, struct datapath, tun_io);
+
+	(void)events;
+	d->now = ev_now(d->ev);
+	/* It was there when the loop was asked. */
+	d->answers |= mono_since(d->delivered, d->now) < ANSWER_US;
+	(void)take(d);
 	note_traffic(d);
 	datapath_drain(d);
 }
 
+/*
+ * A packet that came alone is mostly answered by this host before its delivery
+ * returns (an echo, an acknowledgement, the next request): where it was so last
+ * time, the answer is taken without asking the loop. Among many it would go
+ * out in smaller batches.
+ */
+static void take_answer(struct datapath *d)
+{
+	d->delivered = d->now;
+	if (d->answers)
+		d->answers = take(d) > 0;
+}
+
 static void from_udp(struct datapath *d, enum udp_family family)
 {
+	bool lone = false;
+
 	d->now = ev_now(d->ev);
 	for (int round = 0; d->udp && round < RX_ROUNDS; round++) {
 		int n = udp_recv(d->udp, family, d->rx.frames);
@@ -146,9 +188,12 @@ static void from_udp(struct datapath *d, enum udp_family family)
 		/* The slots are used again: nothing may point into them. */
 		rx_flush(d);
 		rx_write(d);
+		lone = round == 0 && n == 1 && d->rx.frames[0].n < LONE_MAX;
 		if (n < UDP_RECV_FEW)
 			break;
 	}
+	if (lone)
+		take_answer(d);
 	note_traffic(d);
 	datapath_drain(d);
 }

@@ -20,6 +20,10 @@ enum {
 	TX_FRAMES = 64,
 	TX_BYTES = 256 << 10,
 	RX_ROUNDS = 4,
+	LONE_MAX = 2048, /* shorter frames and datagrams are a packet, not many in one */
+	AGAIN_US = 20,   /* a turn so soon after the last is for what that one left */
+	/* From a packet's arrival to the interface's turn, if its answer was there already. */
+	ANSWER_US = 200,
 	/* Sealed packets of one batch: a superframe cut up, with all headers and paddings. */
 	TX_SLAB = 96 << 10,
 	TX_SLOT_MAX = 65535 + WG_PADDING + WG_DATA_OVERHEAD,
@@ -30,6 +34,8 @@ enum {
 /* Packets to one peer, in one slab, not yet sealed. */
 struct tx {
 	uint8_t *frame; /* TUN_FRAME_MAX, read into */
+	bool lone;      /* the last turn found one frame, or none */
+	mono taken;     /* when that was */
 	uint8_t *slab;  /* TX_SLAB: header, packet, padding, tag; end to end */
 	size_t used;
 	struct wg_peer *peer; /* NULL: nothing pending */
@@ -64,6 +70,8 @@ struct datapath {
 	void *bind_low_arg;
 	struct udp *udp; /* NULL while the interface is down */
 	bool probed, busy;
+	bool answers;   /* the last lone packet was answered before its delivery returned */
+	mono delivered; /* when that came */
 	mono now;
 	size_t mtu;
 	unsigned join_kinds; /* OFFLOAD_TCP, OFFLOAD_UDP */
