@@ -486,6 +486,30 @@ static void pages_escape_what_strangers_say(void)
 	CHECK(strstr(buf_text(&html), "value=\"&quot;t\"") != NULL);
 }
 
+static void a_name_cannot_turn_round_how_it_is_read(void)
+{
+	AUTO_DONE(buf) struct buf html = { 0 };
+
+	login_html_escape(&html, SPAN_LIT("a\xe2\x80\xaegnp.exe\xe2\x81\xa6\xe2\x80"));
+	CHECK_STR(buf_text(&html), "a\xef\xbf\xbdgnp.exe\xef\xbf\xbd\xe2\x80");
+}
+
+static void the_pages_style_is_the_one_that_is_allowed(void)
+{
+	AUTO_DONE(buf) struct buf html = { 0 };
+	uint8_t digest[32];
+	char text[BASE64_LEN(32) + 1];
+	const char *from, *to;
+
+	login_page_error(&html, "No", "this account may not join");
+	CHECK(strstr(buf_text(&html), "<p>This account may not join.</p>") != NULL);
+	from = strstr(buf_text(&html), "<style>") + strlen("<style>");
+	to = strstr(from, "</style>");
+	CHECK(EVP_Digest(from, (size_t)(to - from), digest, NULL, EVP_sha256(), NULL) == 1);
+	CHECK(strstr(LOGIN_PAGE_CSP, base64_encode(text, digest, sizeof(digest))) != NULL);
+	CHECK(strstr(LOGIN_PAGE_CSP, "unsafe") == NULL);
+}
+
 int main(void)
 {
 	RUN(each_algorithm_verifies_and_a_bent_token_does_not);
@@ -498,5 +522,7 @@ int main(void)
 	RUN(every_list_that_is_there_must_be_met);
 	RUN(a_provider_that_calls_itself_otherwise_is_refused);
 	RUN(pages_escape_what_strangers_say);
+	RUN(a_name_cannot_turn_round_how_it_is_read);
+	RUN(the_pages_style_is_the_one_that_is_allowed);
 	return check_done();
 }

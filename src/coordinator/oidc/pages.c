@@ -1,12 +1,51 @@
 #include "coordinator/oidc/pages.h"
 
+#include <string.h>
+
+/* Whose hash stands in LOGIN_PAGE_CSP: a test holds the two together. */
+#define STYLE                                                                                     \
+	":root{color-scheme:light dark;--page:#f3f4f6;--card:#fff;--line:#d4d8df;--text:#1a1e26;" \
+	"--soft:#59616e;--act:#2060d0}\n"                                                         \
+	"@media(prefers-color-scheme:dark){:root{--page:#121418;--card:#1c1f25;--line:#3a404b;"   \
+	"--text:#eceff4;--soft:#a6aebb}}\n"                                                       \
+	"*{box-sizing:border-box}\n"                                                              \
+	"body{margin:0;padding:1rem;background:var(--page);color:var(--text);"                    \
+	"font:1rem/1.5 system-ui,sans-serif}\n"                                                   \
+	"main{max-width:34rem;margin:6vh auto;padding:1.5rem;background:var(--card);"             \
+	"border:1px solid var(--line);border-radius:.75rem;overflow-wrap:anywhere}\n"             \
+	"h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}\n"                               \
+	"p{margin:.75rem 0}\n"                                                                    \
+	"pre{margin:1rem 0;padding:.75rem;background:var(--page);border:1px solid var(--line);"   \
+	"border-radius:.4rem;font-size:.9rem;white-space:pre-wrap}\n"                             \
+	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1rem;margin:1rem 0}\n"  \
+	"dt{color:var(--soft)}\ndd{margin:0}\n"                                                   \
+	"button{width:100%;margin-top:.5rem;padding:.7rem 1rem;border:0;border-radius:.5rem;"     \
+	"background:var(--act);color:#fff;font:inherit;font-weight:600;cursor:pointer}\n"         \
+	"@media(max-width:22rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}\n"
+
 const char LOGIN_PAGE_CSP[] =
-	"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
-	"base-uri 'none'; frame-ancestors 'none'";
+	"default-src 'none'; style-src 'sha256-ttiFYG46rmYQnSkBAVthLc0MPYNzQAydlLVBtCu8w94='; "
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/* U+202A to U+202E and U+2066 to U+2069 turn round how what follows is read. */
+static bool is_turn(struct span s)
+{
+	static const uint8_t first[] = { 0xe2, 0x80 }, second[] = { 0xe2, 0x81 };
+
+	if (s.n < 3)
+		return false;
+	return (memcmp(s.p, first, 2) == 0 && s.p[2] >= 0xaa && s.p[2] <= 0xae) ||
+	       (memcmp(s.p, second, 2) == 0 && s.p[2] >= 0xa6 && s.p[2] <= 0xa9);
+}
 
 void login_html_escape(struct buf *to, struct span text)
 {
 	for (size_t i = 0; i < text.n; i++) {
+		if (is_turn(span_from(text, i))) {
+			buf_add_str(to, "\xef\xbf\xbd"); /* U+FFFD */
+			i += 2;
+			continue;
+		}
 		switch (text.p[i]) {
 		case '<':
 			buf_add_str(to, "&lt;");
@@ -41,18 +80,7 @@ static void head(struct buf *html, const char *title)
 	            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	            "<meta name=\"robots\" content=\"noindex\">\n<title>");
 	add(html, title);
-	buf_add_str(
-		html,
-		"</title>\n<style>\n"
-		":root{color-scheme:light dark}\n"
-		"body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;"
-		"padding:0 1rem}\n"
-		"h1{font-size:1.5rem}\n"
-		"pre{padding:.75rem;overflow-x:auto;border:1px solid #888;border-radius:.4rem}\n"
-		"dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}\n"
-		"dt{opacity:.75}\ndd{margin:0;overflow-wrap:anywhere}\n"
-		"button{font:inherit;padding:.5rem 1.25rem;border-radius:.4rem;cursor:pointer}\n"
-		"</style>\n</head>\n<body>\n<main>\n<h1>");
+	buf_add_str(html, "</title>\n<style>" STYLE "</style>\n</head>\n<body>\n<main>\n<h1>");
 	add(html, title);
 	buf_add_str(html, "</h1>\n");
 }
@@ -147,10 +175,18 @@ void login_page_done(struct buf *html, const char *title, const char *sentence)
 	tail(html);
 }
 
-void login_page_error(struct buf *html, const char *title, const char *sentence)
+/* Reasons come as they stand in the log: "this account may not join". */
+void login_page_error(struct buf *html, const char *title, const char *reason)
 {
+	AUTO_DONE(buf) struct buf sentence = { 0 };
+
+	buf_add_str(&sentence, reason);
+	if (sentence.n && sentence.p[0] >= 'a' && sentence.p[0] <= 'z')
+		sentence.p[0] = (uint8_t)(sentence.p[0] - 'a' + 'A');
+	if (sentence.n && !strchr(".?!", sentence.p[sentence.n - 1]))
+		buf_add_str(&sentence, ".");
 	head(html, title);
-	paragraph(html, sentence);
+	paragraph(html, buf_text(&sentence));
 	tail(html);
 }
 

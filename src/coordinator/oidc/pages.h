@@ -31,7 +31,7 @@ void login_page_confirm(struct buf *html, const struct login_page_confirm *p);
 /* It is done: "Signed in", and a sentence. */
 void login_page_done(struct buf *html, const char *title, const char *sentence);
 /* Something is wrong: a title, and what to do. */
-void login_page_error(struct buf *html, const char *title, const char *sentence);
+void login_page_error(struct buf *html, const char *title, const char *reason);
 /* How to point each client at this server. */
 void login_page_clients(struct buf *html, const char *server_url);
 
