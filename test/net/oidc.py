@@ -1,4 +1,7 @@
-"""A real OpenID provider, and a browser: oidc.py URL SUB follows a login link as `sub`, says yes, prints the last page."""
+"""A real OpenID provider, and a browser: oidc.py URL SUB follows a login link as `sub`, says yes, prints the last page.
+
+With "again" behind it the way back from the provider is taken twice, and the second page is printed.
+"""
 import fcntl, os, re, subprocess, sys, urllib.error, urllib.parse, urllib.request
 from http.cookiejar import CookieJar
 
@@ -23,13 +26,16 @@ def provider():
     raise Skip('oidc-provider-mock cannot be installed')
 
 
-def browse(url, sub):
+def browse(url, sub, again=False):
     """The last page that a person sees who opens a login link, signs in as `sub`, and confirms."""
     jar = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     server = '/'.join(url.split('/')[:3])
     try:
         form = jar.open(url, timeout=20).geturl()
-        page = jar.open(form, urllib.parse.urlencode({'sub': sub}).encode(), timeout=20).read().decode()
+        back = jar.open(form, urllib.parse.urlencode({'sub': sub}).encode(), timeout=20)
+        page = back.read().decode()
+        if again:
+            return jar.open(back.geturl(), timeout=20).read().decode()
         csrf = re.search(r'name="csrf" value="([^"]+)"', page)
         if csrf:
             action = re.search(r'action="([^"]+)"', page).group(1)
@@ -37,7 +43,9 @@ def browse(url, sub):
         return page
     except urllib.error.HTTPError as e:
         return e.read().decode()
+    except urllib.error.URLError:
+        return 'nobody answers'
 
 
 if __name__ == '__main__':
-    print(browse(*sys.argv[1:3]))
+    print(browse(*sys.argv[1:3], sys.argv[3:] == ['again']))

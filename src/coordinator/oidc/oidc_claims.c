@@ -150,10 +150,11 @@ int oidc_token(const struct oidc *o, const struct oidc_flow *f, unsigned status,
 	if (r < 0)
 		return r;
 	r = jwt_verify(oidc_key_set(o), js_text(js_get(answer, "id_token")), a, &payload);
-	if (r == ERR_NOKEY)
-		return r;
+	/* Providers that name no keys, or keep the name, change them too. */
+	if (r == ERR_NOKEY || r == ERR_AUTH)
+		return fault_set(reterr, ERR_NOKEY, 0, 0, "the token's signature is not valid");
 	if (r < 0)
-		return fault_set(reterr, r, 0, 0, "the token's signature is not valid");
+		return fault_set(reterr, r, 0, 0, "the provider sent no token");
 	if (js_parse(a, payload, true, &claims, NULL) < 0)
 		return fault_set(reterr, ERR_MALFORMED, 0, 0, "the token's claims are no JSON");
 	why = why_not(cfg, f, claims, now);

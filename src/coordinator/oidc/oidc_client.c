@@ -235,7 +235,7 @@ static void on_new_keys(void *owner, int r, const struct fetched *found)
 		judge_token(x);
 }
 
-/* A token signed by a key we have not: the provider may have changed its keys. */
+/* A token signed by no key that we have: the provider may have changed its keys. */
 static bool may_ask_keys(const struct oidc_exchange *x)
 {
 	return !x->keys_asked && mono_since(x->c->keys_at, ev_now(x->c->ev)) >= KEYS_PAUSE_US;

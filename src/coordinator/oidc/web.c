@@ -269,6 +269,7 @@ static unsigned status_of(int error)
 		return 400;
 	case ERR_DENIED:
 	case ERR_AUTH:
+	case ERR_NOKEY:
 		return 403;
 	case ERR_LIMIT:
 		return 503;
