@@ -33,7 +33,7 @@ static void requests(struct span in)
 
 static void hostinfo(struct span in)
 {
-	struct node *n = node_new();
+	struct node *n = node_record_new();
 	struct buf out = { 0 };
 
 	if (hostinfo_apply(n, in) >= 0)

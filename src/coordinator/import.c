@@ -287,7 +287,7 @@ static void grant_wishes(struct import *im, sqlite3_stmt *row, struct node *n)
 
 static int take_node(struct import *im, sqlite3_stmt *row)
 {
-	AUTO(node_unref) struct node *n = node_new();
+	AUTO(node_unref) struct node *n = node_record_new();
 
 	n->id = number(row, "id");
 	if (read_keys(row, n) < 0) {

@@ -189,7 +189,7 @@ static void make_room(struct logins *l, const struct machine_pub *machine, const
 static struct login *login_new(struct logins *l, const struct node_claim *claim,
                                const struct ip *from)
 {
-	AUTO(node_unref) struct node *probe = node_new();
+	AUTO(node_unref) struct node *probe = node_record_new();
 	struct login *g = mem_new(struct login);
 
 	make_room(l, &claim->machine, from);
@@ -227,7 +227,7 @@ int logins_plant(struct logins *l, struct span auth_id, struct span name, const 
                  struct node **ret)
 {
 	AUTO_DONE(buf) struct buf hostinfo = { 0 };
-	AUTO(node_unref) struct node *n = node_new();
+	AUTO(node_unref) struct node *n = node_record_new();
 	struct node_claim claim = { .capver = CAPVER_MIN };
 	struct login *g;
 

@@ -275,7 +275,7 @@ enum register_method register_method_parse(struct span text)
 	return REGISTER_UNSPECIFIED;
 }
 
-struct node *node_new(void)
+struct node *node_record_new(void)
 {
 	struct node *n = mem_new(struct node);
 

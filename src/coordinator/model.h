@@ -150,7 +150,7 @@ struct node {
 	struct peer_cache *cache;
 };
 
-struct node *node_new(void);
+struct node *node_record_new(void);
 struct node *node_clone(const struct node *n); /* with one reference and no place in any table */
 struct node *node_ref(struct node *n);
 void node_unref(struct node *n);

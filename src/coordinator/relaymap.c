@@ -90,10 +90,11 @@ static void publish(struct relaymap *m, struct span map)
 
 	if (m->published && strcmp(now, m->published) == 0)
 		return;
-	names_free(m->names);
+	relay_names_free(m->names);
 	free(m->published);
 	m->published = TAKE(now);
-	m->names = names_new(m->co->ev, outbound_http(m->co->outbound)->resolver, m->published, "");
+	m->names = relay_names_new(m->co->ev, outbound_http(m->co->outbound)->resolver,
+	                           m->published, "");
 }
 
 static int put_in_force(struct relaymap *m)
@@ -199,7 +200,7 @@ void relaymap_free(struct relaymap *m)
 		fetch_cancel(m->sources[i].fetch);
 		buf_done(&m->sources[i].text);
 	}
-	names_free(m->names);
+	relay_names_free(m->names);
 	free(m->published);
 	free(m->sources);
 	free(m);
@@ -220,6 +221,6 @@ void relaymap_bootstrap_dns(struct coord_call *c)
 	if (form_parse(&c->req->arena, c->req->query, &query) == 0)
 		q = form_get(&query, "q");
 	if (q)
-		found = names_find(names, span_str(q));
-	coord_answer_json(c->req, 200, buf_span(found ? found : names_published(names)));
+		found = relay_names_find(names, span_str(q));
+	coord_answer_json(c->req, 200, buf_span(found ? found : relay_names_published(names)));
 }

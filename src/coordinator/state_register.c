@@ -83,7 +83,7 @@ static unsigned diff_claim(const struct node *old, const struct node *next)
 
 static struct node *fresh_node(struct state *st, const struct node_claim *claim, wall now)
 {
-	struct node *n = node_new();
+	struct node *n = node_record_new();
 
 	n->id = st->next_node;
 	n->machine = claim->machine;
@@ -164,7 +164,7 @@ static int requested_tags(const struct state *st, const struct node_claim *claim
                           const struct user *u, const struct texts *has, struct texts *ret,
                           struct fault *reterr)
 {
-	AUTO(node_unref) struct node *probe = node_new();
+	AUTO(node_unref) struct node *probe = node_record_new();
 	int r = hostinfo_apply(probe, claim->hostinfo);
 
 	if (r < 0)

@@ -114,7 +114,7 @@ static int read_node_keys(sqlite3_stmt *st, struct node *n)
 
 static int load_node(sqlite3_stmt *st, struct store_sink *sink)
 {
-	AUTO(node_unref) struct node *n = node_new();
+	AUTO(node_unref) struct node *n = node_record_new();
 	int r = read_node_keys(st, n);
 
 	n->id = read_u64(st, 0);

@@ -66,7 +66,7 @@ static enum ipn_state next_state(const struct node *n)
 	}
 	if (!p->want_running)
 		return IPN_STOPPED;
-	if (node_key_expired(n) || (login_is_stuck(n) && n->blocked))
+	if (node_key_expired(n) || login_is_stuck(n))
 		return IPN_NEEDS_LOGIN;
 	if (!m->self->machine_authorized)
 		return IPN_NEEDS_MACHINE_AUTH;

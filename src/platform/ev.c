@@ -114,35 +114,42 @@ int ev_run(struct ev *ev)
 	return ev->status;
 }
 
-static void run_timers(struct ev *ev)
+/* True: one was due. */
+static bool run_timers(struct ev *ev)
 {
 	/*
 	 * No more than there are now: a timer set again by its own function runs in the
 	 * next turn, or one could starve the rest. Its owner may be gone when it returns.
 	 */
 	mono now = ev->now;
+	bool any = false;
 
 	for (size_t left = ev->timers.n; left > 0; left--) {
 		struct heap_node *n = heap_first(&ev->timers);
 
 		if (!n || !mono_reached(n->at, now))
-			return;
+			return any;
+		any = true;
 		heap_remove(&ev->timers, n);
 
 		struct ev_timer *t = CONTAINER_OF(n, struct ev_timer, node);
 
 		t->fn(t, now);
 	}
+	return any;
 }
 
-static void run_defers(struct ev *ev)
+static bool run_defers(struct ev *ev)
 {
+	bool any = !list_empty(&ev->defers);
+
 	while (!list_empty(&ev->defers)) {
 		struct ev_defer *d = list_first(&ev->defers, struct ev_defer, link);
 
 		list_remove(&d->link);
 		d->fn(d);
 	}
+	return any;
 }
 
 static void run_posts(struct ev *ev)
@@ -197,13 +204,19 @@ static int wait_ms(struct ev *ev, int64_t max_wait_us)
 	return us > 3600 * 1000 ? 3600 * 1000 : (int)us;
 }
 
-void ev_turn(struct ev *ev, int64_t max_wait_us)
+mono ev_deadline(const struct ev *ev)
+{
+	return heap_deadline(&ev->timers);
+}
+
+bool ev_turn(struct ev *ev, int64_t max_wait_us)
 {
 	int n = epoll_wait(ev->epoll, ev->events, EVENTS_PER_TURN, wait_ms(ev, max_wait_us));
+	bool any = n > 0;
 
 	ev->now = mono_now();
 	ev->n_events = n < 0 ? 0 : n;
-	run_timers(ev);
+	any |= run_timers(ev);
 	for (int i = 0; i < ev->n_events; i++) {
 		struct ev_io *io = ev->events[i].data.ptr;
 
@@ -213,8 +226,9 @@ void ev_turn(struct ev *ev, int64_t max_wait_us)
 		io->fn(io, from_epoll(ev->events[i].events));
 	}
 	ev->n_events = 0;
-	run_defers(ev);
-	run_posts(ev);
+	any |= run_defers(ev);
+	run_posts(ev); /* each of them woke the loop */
+	return any;
 }
 
 void ev_timer_set(struct ev *ev, struct ev_timer *t, mono at)

@@ -9,7 +9,8 @@
  *
  * Order in one turn: due timers by deadline, descriptors, deferred calls, posts.
  *
- * The simulator implements this header with a fake clock (test/sim).
+ * The simulator runs loops on a fake clock: it never lets one wait, asks when it wants
+ * to go on (ev_deadline), and moves the clock there (test/sim).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,8 +28,10 @@ DEFINE_AUTO(ev_free, struct ev *)
 
 /* Until ev_stop; the value given to the latter. */
 int ev_run(struct ev *ev);
-/* One turn; waits at most max_wait_us (-1: until something happens). */
-void ev_turn(struct ev *ev, int64_t max_wait_us);
+/* One turn; waits at most max_wait_us (-1: until something happens). False: nothing did. */
+bool ev_turn(struct ev *ev, int64_t max_wait_us);
+/* When the next timer is due; MONO_NEVER: none is set. */
+mono ev_deadline(const struct ev *ev);
 void ev_stop(struct ev *ev, int status);
 
 /* The time this turn began; ev_tick reads the clock anew. */

@@ -117,7 +117,7 @@ static const struct buf *look_up(void *owner, struct span name)
 {
 	struct daemon *d = owner;
 
-	return names_find(d->names, name);
+	return relay_names_find(d->names, name);
 }
 
 static void more_metrics(void *owner, struct buf *out)
@@ -135,7 +135,7 @@ static void more_metrics(void *owner, struct buf *out)
 	        (unsigned long long)d->stun.srv.name);
 	STUNSRV_COUNT_LIST(X)
 #undef X
-	mesh_state(d->mesh, &all, &up);
+	relay_mesh_state(d->mesh, &all, &up);
 	buf_fmt(out,
 	        "# HELP fairlead_relay_neighbours relays of the region, without us\n"
 	        "# TYPE fairlead_relay_neighbours gauge\nfairlead_relay_neighbours %zu\n"
@@ -593,7 +593,7 @@ static void start_front(struct daemon *d)
 			.metrics = c->public_metrics,
 			.host = c->hostname[0] ? c->hostname : NULL,
 			.front = strcmp(c->home, "blank") == 0 ? "" : c->home[0] ? c->home : NULL,
-			.names = names_published(d->names),
+			.names = relay_names_published(d->names),
 			.look_up = look_up,
 			.more_metrics = more_metrics,
 			.trouble = trouble,
@@ -642,7 +642,7 @@ static int start_mesh(struct daemon *d)
 		return -EINVAL;
 	}
 
-	int r = mesh_new(&cfg, span_str(d->cfg.mesh_with), &d->mesh);
+	int r = relay_mesh_new(&cfg, span_str(d->cfg.mesh_with), &d->mesh);
 
 	return r < 0 ? log_ret(r, "mesh-with: \"%s\"", d->cfg.mesh_with) : 0;
 }
@@ -673,7 +673,8 @@ static int start(struct daemon *d)
 		r = start_admit(d);
 	if (r < 0)
 		return r;
-	d->names = names_new(d->ev, d->resolver, d->cfg.bootstrap_names, d->cfg.unpublished_names);
+	d->names = relay_names_new(d->ev, d->resolver, d->cfg.bootstrap_names,
+	                           d->cfg.unpublished_names);
 	start_relay(d);
 	start_front(d);
 	r = start_doors(d);
@@ -690,10 +691,10 @@ static void stop(struct daemon *d)
 	close_doors(d);
 	stun_close(d);
 	front_free(d->front);
-	mesh_free(d->mesh);
+	relay_mesh_free(d->mesh);
 	admit_free(d->admit);
 	relay_free(d->relay);
-	names_free(d->names);
+	relay_names_free(d->names);
 	certs_free(d->certs);
 	tls_client_unref(d->tls);
 	resolver_free(d->resolver);

@@ -281,7 +281,7 @@ static int add_links(struct mesh *m, struct span hosts)
 	return 0;
 }
 
-int mesh_new(const struct mesh_cfg *cfg, struct span hosts, struct mesh **ret)
+int relay_mesh_new(const struct mesh_cfg *cfg, struct span hosts, struct mesh **ret)
 {
 	struct mesh *m = mem_new(struct mesh);
 
@@ -293,7 +293,7 @@ int mesh_new(const struct mesh_cfg *cfg, struct span hosts, struct mesh **ret)
 	int r = add_links(m, hosts);
 
 	if (r < 0) {
-		mesh_free(m);
+		relay_mesh_free(m);
 		return r;
 	}
 	for (size_t i = 0; i < m->n; i++)
@@ -317,7 +317,7 @@ static void link_done(struct link_up *l)
 	free(l->dial_host);
 }
 
-void mesh_free(struct mesh *m)
+void relay_mesh_free(struct mesh *m)
 {
 	if (!m)
 		return;
@@ -329,7 +329,7 @@ void mesh_free(struct mesh *m)
 	free(m);
 }
 
-void mesh_state(const struct mesh *m, size_t *ret_all, size_t *ret_up)
+void relay_mesh_state(const struct mesh *m, size_t *ret_all, size_t *ret_up)
 {
 	*ret_all = *ret_up = 0;
 	for (size_t i = 0; m && i < m->n; i++) {

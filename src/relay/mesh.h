@@ -25,7 +25,7 @@ enum { MESH_LINKS_MAX = 64, MESH_RETRY_US = 5 * 1000 * 1000 };
  * hosts: comma-separated "host", "host:port", with "/address" behind it to dial
  * that address instead, with "http://" in front for no TLS. ERR_MALFORMED
  */
-NODISCARD int mesh_new(const struct mesh_cfg *cfg, struct span hosts, struct mesh **ret);
-void mesh_free(struct mesh *m); /* before the relay */
+NODISCARD int relay_mesh_new(const struct mesh_cfg *cfg, struct span hosts, struct mesh **ret);
+void relay_mesh_free(struct mesh *m); /* before the relay */
 /* How many there are, and how many are up. */
-void mesh_state(const struct mesh *m, size_t *ret_all, size_t *ret_up);
+void relay_mesh_state(const struct mesh *m, size_t *ret_all, size_t *ret_up);

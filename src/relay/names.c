@@ -119,8 +119,8 @@ static void add(struct names *ns, const char *list, bool published)
 	}
 }
 
-struct names *names_new(struct ev *ev, struct resolver *resolver, const char *published,
-                        const char *unpublished)
+struct names *relay_names_new(struct ev *ev, struct resolver *resolver, const char *published,
+                              const char *unpublished)
 {
 	struct names *ns = mem_new(struct names);
 
@@ -135,7 +135,7 @@ struct names *names_new(struct ev *ev, struct resolver *resolver, const char *pu
 	return ns;
 }
 
-void names_free(struct names *ns)
+void relay_names_free(struct names *ns)
 {
 	if (!ns)
 		return;
@@ -151,12 +151,12 @@ void names_free(struct names *ns)
 	free(ns);
 }
 
-const struct buf *names_published(const struct names *ns)
+const struct buf *relay_names_published(const struct names *ns)
 {
 	return &ns->all;
 }
 
-const struct buf *names_find(const struct names *ns, struct span name)
+const struct buf *relay_names_find(const struct names *ns, struct span name)
 {
 	for (size_t i = 0; i < ns->n; i++) {
 		if (span_is_nocase(name, ns->name[i].text))

@@ -138,7 +138,7 @@ void relay_accept(struct relay *r, struct stream *take, const struct relay_upgra
 	r->counts.accepted++;
 	r->counts.fast_starts += up->way == RELAY_WAY_FAST;
 	r->counts.websockets += up->way == RELAY_WAY_WEBSOCKET;
-	session_new(r, take, up);
+	relay_session_new(r, take, up);
 }
 
 void relay_answer(struct relay_ask *ask, bool allow)

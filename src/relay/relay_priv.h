@@ -36,7 +36,7 @@ struct relay_session {
 	uint8_t state;
 };
 
-void session_new(struct relay *r, struct stream *take, const struct relay_upgrade *up);
+void relay_session_new(struct relay *r, struct stream *take, const struct relay_upgrade *up);
 /* At once. */
 void session_close(struct relay_session *s, enum relay_close why);
 /* The hub's writer. */

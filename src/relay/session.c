@@ -444,7 +444,7 @@ static void greet(struct relay_session *s, const struct relay_upgrade *up)
 	wrote(s, stream_write(s->stream, buf_span(&out)));
 }
 
-void session_new(struct relay *r, struct stream *take, const struct relay_upgrade *up)
+void relay_session_new(struct relay *r, struct stream *take, const struct relay_upgrade *up)
 {
 	struct relay_session *s = mem_new(struct relay_session);
 

@@ -65,7 +65,7 @@ static int plant_login(void *arg, struct span auth_id, struct span name, const s
 	(void)routes;
 	if (!span_is(auth_id, "planted"))
 		return ERR_MALFORMED;
-	*ret = node_new();
+	*ret = node_record_new();
 	free((*ret)->hostname);
 	(*ret)->hostname = span_dup(name);
 	return 0;
