@@ -120,6 +120,11 @@ def one_part(lab):
     forget_socket(lab, 'a')
 
 
+def says(lab, *words):
+    """What `dns status` says, once it is so."""
+    wait_until(lambda: all(w in lab.ours('a', 'dns', 'status').stdout for w in words), f'dns status says {words}', 20)
+
+
 def waits(lab, who):
     return any('resolver of this host' in h for h in lab.status(who)['Health'] or [])
 
@@ -197,7 +202,7 @@ def manager(lab, name, shown):
         return command(['nsenter', '-t', str(main), '-m', 'cat', '/etc/resolv.conf'], ok=False).stdout
 
     wait_until(lambda: '100.100.100.100' in seen(), f'{name} has written us into resolv.conf: {seen()}', 20)
-    check(f'by way of {shown}' in lab.ours('a', 'dns', 'status').stdout, lab.ours('a', 'dns', 'status').stdout)
+    says(lab, f'by way of {shown}')
     wait_until(lambda: lab.short('a', 'www.example.com'), 'other names are resolved')
     lab.cli('a', 'set', '--accept-dns=false')
     wait_until(lambda: '100.100.100.100' not in seen() and '10.88.0.2' in seen(), f'as before: {seen()}', 20)
@@ -276,7 +281,7 @@ def resolved(lab):
     lab.daemon('a')
     try:
         lab.up('a', '--accept-dns')
-        check('by way of systemd-resolved' in lab.ours('a', 'dns', 'status').stdout, lab.ours('a', 'dns', 'status').stdout)
+        says(lab, 'by way of systemd-resolved')
         asks_resolved(lab, 'r1')
         end_of(lab, 'resolved')
         within(lab, background(lab, 'resolved', start) + 'true')
@@ -326,8 +331,7 @@ def nm_alone(lab):
         lab.daemon('a')
         lab.up('a', '--accept-dns')
         asks_through_us(lab, 'n1.example.com', '192.0.2.2')
-        text = lab.ours('a', 'dns', 'status').stdout
-        check('NetworkManager keeps resolv.conf itself' in text and 'Before us it asked: 10.88.0.2' in text, text)
+        says(lab, 'NetworkManager keeps resolv.conf itself', 'Before us it asked: 10.88.0.2')
         within(lab, nmcli('connection modify wire ipv4.dns 10.88.0.3') + ' && ' + nmcli('device reapply eth0'))
         asks_through_us(lab, 'n2.example.com', '192.0.2.3')
         check(lab.addresses('a')[0] in within(lab, 'ip -o addr'), 'our interface is left alone')
@@ -350,8 +354,7 @@ def nm_resolved(lab):
     lab.daemon('a')
     try:
         lab.up('a', '--accept-dns')
-        text = lab.ours('a', 'dns', 'status').stdout
-        check('by way of systemd-resolved' in text, text)
+        says(lab, 'by way of systemd-resolved')
         asks_resolved(lab, 'm1')
         within(lab, nmcli('connection modify wire ipv4.dns 10.88.0.3') + ' && ' + nmcli('device reapply eth0'))
         asks_resolved(lab, 'm2', '192.0.2.3')
