@@ -148,8 +148,8 @@ static bool resolve(const struct dns_config *c, const struct dns_query *q, struc
 		ret->has_ip = true;
 		return true;
 	}
-	if (is_address_type(q->type) && via_address(&q->name, &ret->ip)) {
-		ret->has_ip = q->type != DNS_A;
+	if (via_address(&q->name, &ret->ip)) {
+		ret->has_ip = q->type == DNS_AAAA || q->type == DNS_ALL;
 		return true;
 	}
 

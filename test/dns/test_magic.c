@@ -118,6 +118,7 @@ static const struct {
 	{ "10-1-2-3-via-7", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:7:a01:203" },
 	{ "10-1-2-3-via-0x10", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:10:a01:203" },
 	{ "10-1-2-3-via-7.foo.ts.net", DNS_A, "NOERROR" },
+	{ "10-1-2-3-via-7.foo.ts.net", DNS_TXT, "NOERROR" },
 	{ "10-1-2-3-via-7.ts.net", DNS_AAAA, "-" },
 	{ "10-1-2-3-via-0b11", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:3:a01:203" },
 	{ "10-1-2-3-via-017", DNS_AAAA, "NOERROR fd7a:115c:a1e0:b1a:0:f:a01:203" },

@@ -53,6 +53,14 @@ def failover(lab):
         check(code == 'NOERROR' and answers == [f'192.0.2.{good}'], f'{name}: {text}')
 
 
+@test('what an answer says of other names is not believed')
+def poison(lab):
+    check(ask(lab, 'poison.corp.test')[0] == 'NOERROR', 'answered')
+    for name, want in (('victim.corp.test', '192.0.2.4'), ('www.example.com', None), ('ours.ts.test', lab.addresses('ours')[0])):
+        answers = ask(lab, name)[1]
+        check(answers and '203.0.113.66' not in answers and want in (None, answers[0]), f'{name}: {answers}')
+
+
 @test('a true answer is found among lies, and no lie is passed on')
 def lies(lab):
     for i in range(3):
@@ -189,6 +197,39 @@ def health(lab):
     wait_until(lambda: not any('DNS' in h for h in lab.status('ours')['Health'] or []), 'and that it is over', 20)
 
 
+PRIVATE = ('nobody{}.ts.test', 'x{}.corp.test', 'x{}.dead.test', '-x 100.64.0.{}', '-x fd7a:115c:a1e0::{}', '10-1-2-{}-via-7.x.ts.net AAAA',
+           '10-1-2-{}-via-7.x.ts.net HTTPS')
+
+
+def ask_private(lab, n):
+    """Each of them by UDP and by TCP, without waiting for answers that may not come."""
+    with ThreadPoolExecutor(7) as pool:
+        for how in ([], ['+tcp']):
+            list(pool.map(lambda what: command(['dig', '+time=1', '+tries=1', '@100.100.100.100', *what.format(n).split(), *how], ns=lab.ns['ours'], ok=False),
+                          PRIVATE))
+
+
+@test('with control away, the split resolver dead, and over a restart no private name is on the wire but to its own resolver')
+def wire(lab):
+    known = ('10.88.0.4', '10.88.0.5', '10.88.0.99')  # the resolvers of suffixes
+    others = ' and '.join(f'not host {a}' for a in known)
+    capture = lab.capture(lab.ns['ours'], 'eth0', f'(port 53 or port 853 or (tcp port 443 and not host {HUB})) and {others}')
+    ask_private(lab, 1)
+    lab.stop(lab.control)
+    ask_private(lab, 2)
+    lab.ip(lab.hub, 'address', 'del', '10.88.0.4/24', 'dev', 'br0')
+    ask_private(lab, 3)
+    lab.stop(lab.daemons['ours'])
+    lab.daemon('ours')  # from what it knew
+    ask_private(lab, 4)
+    wait_until(lambda: ask(lab, 'public.example.com')[0] == 'NOERROR', 'public names are resolved again', 40)
+    ask_private(lab, 5)
+    seen = capture.stop()
+    told = [line for line in seen if any(part in line for part in ('.test.', '100.in-addr', 'd.f.ip6', '-via-'))]
+    check(not told, f'on the wire: {told[:4]}')
+    check(any('public.example.com' in line for line in seen), 'the witness sees what is public')
+
+
 @test('through all of this no private name was asked of a public resolver')
 def private(lab):
     leaked = [q for q in lab.asked() if q[0] in ('10.88.0.2', '10.88.0.3') and q[2].endswith('.test')]
@@ -197,5 +238,5 @@ def private(lab):
 
 
 if __name__ == '__main__':
-    with DnsLab('faults', {'ours': 'ours'}, DNS, upstreams=['10.88.0.2', '10.88.0.3', '10.88.0.4', '10.88.0.5']) as lab:
+    with DnsLab('faults', {'ours': 'ours'}, DNS, caps={'ours': {'cache-network-maps': []}}, upstreams=['10.88.0.2', '10.88.0.3', '10.88.0.4', '10.88.0.5']) as lab:
         sys.exit(run_tests(lab))

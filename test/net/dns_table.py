@@ -263,6 +263,7 @@ MEANT = {
     'stock.ts.test A +opcode=NOTIFY': 'not a query',
     'stock.ts.test A +opcode=UPDATE': 'not a query',
     'stock.ts.test A +opcode=15': 'not a query',
+    '10-1-2-3-via-7 TXT': 'an address behind a router of ours is told to nobody; stock asks the public resolver',
     'ours.ts.test PTR': 'a name of ours is told to nobody; stock asks the public resolver',
     '64.100.in-addr.arpa PTR': 'the same',
     'x.0.64.100.in-addr.arpa PTR': 'the same',

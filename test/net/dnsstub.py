@@ -18,6 +18,7 @@ Each line of LOG is "ADDRESS udp|tcp NAME TYPE CLIENT FLAGS". What the labels ma
 	junk		bytes that are no DNS
 	half		half of an answer
 	cname		an alias and its address
+	poison		an answer that tells of other names, too: victim.corp.test, www.example.com, ours.ts.test
 	udponly		an answer by UDP; by TCP the connection is closed
 	tcponly		an answer by TCP; nothing by UDP
 	atN-LABEL	the server whose address ends in N is honest, the others do as LABEL says
@@ -106,6 +107,11 @@ def whole(query, last):
         a.add('CNAME', 300, wire_name('target.' + zone))
         if kind == 1:
             a.add('A', 60, bytes([192, 0, 2, last]), owner=wire_name('target.' + zone))
+    elif label == 'poison':
+        fill(a, name, kind, 300, last)
+        for other in ('victim.corp.test', 'www.example.com', 'ours.ts.test'):
+            for section in (0, 2):
+                a.add('A', 300, bytes([203, 0, 113, 66]), section, wire_name(other))
     else:
         number = int(label.split('-')[1]) if label.startswith(('big-', 'ttl-')) else 0
         fill(a, name, kind, number if label.startswith('ttl-') else 300, last, number if label.startswith('big-') else 1)

@@ -1,5 +1,5 @@
 """All traffic through an exit node: ours through stock, stock through ours, and nothing past it, whatever dies."""
-import os, signal, sys, time
+import itertools, os, signal, sys, threading, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from routelab import *
@@ -76,16 +76,20 @@ def exit_dies(lab):
     w.over()
 
 
+def kill_part(lab, which):
+    pid = lab.pid('ours')
+    if which == 'all':
+        kill_together(pid)
+    else:
+        os.kill(pid if which == 'network' else descendants(pid)[1], signal.SIGKILL)
+    lab.daemons['ours'].wait(20)
+
+
 @test('nothing leaks while our daemon is killed, stays away, and starts again')
 def we_die(lab):
     w = Watch(lab, 'ours')
     for which in ('network', 'host', 'all'):
-        pid = lab.pid('ours')
-        if which == 'all':
-            kill_together(pid)
-        else:
-            os.kill(pid if which == 'network' else descendants(pid)[1], signal.SIGKILL)
-        lab.daemons['ours'].wait(20)
+        kill_part(lab, which)
         knock(lab, 'ours')
         check(is_cut_off(lab, 'ours'), 'no way out')
         lab.daemon('ours', True)
@@ -93,6 +97,74 @@ def we_die(lab):
         for v in (4, 6):
             sees(lab, 'ours', 'stock', v)
     w.over()
+
+
+PRIVATE = ('nobody{}.tail.lab', 'stock.tail.lab', '-x 100.64.0.{}', '-x fd7a:115c:a1e0::{}', '10-1-2-{}-via-7.x.ts.net AAAA')
+
+
+class Asking:
+    """Somebody on the host who asks for names all the time, its own way: public and private, by UDP and by TCP."""
+    def __init__(self, lab, name):
+        self.lab, self.ns, self.over, self.n = lab, lab.nodes[name], False, 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.over:
+            self.n += 1
+            for i, what in enumerate(('www{}.example.com',) + PRIVATE):
+                dig(self.ns, *what.format(self.n % 250).split(), *(['+tcp'] if (self.n + i) % 2 else []), seconds=1)
+
+    def stop(self):
+        self.over = True
+        self.thread.join()
+
+
+def dig(ns, *what, seconds=3):
+    """By the host's own resolv.conf."""
+    said = command(['dig', '+tries=1', '+short', f'+time={seconds}'] + list(what), ns=ns, ok=False).stdout
+    return [line for line in said.splitlines() if not line.startswith(';')]
+
+
+def resolves(lab, name, what):
+    tries = itertools.count()
+    wait_until(lambda: dig(lab.nodes[name], f'{what}{next(tries)}.example.com') == ['192.0.2.1'], f'{what} is resolved', 40)
+
+
+def asked(lab):
+    """What the public resolver was asked: (name, who asked)."""
+    with open(lab.path('stub.log')) as f:
+        return [(line.split()[2], line.split()[4]) for line in f]
+
+
+@test('names follow the exit node; while it is dead, or we are, they are told to nobody, by no protocol')
+def names(lab):
+    set_exit(lab, 'ours', 'stock', '--accept-dns')
+    resolves(lab, 'ours', 'start')
+    wire = lab.capture(lab.nodes['ours'], 'eth0', 'port 53 or port 853 or (tcp port 443 and not host 10.81.0.1)')
+    before = len(asked(lab))
+    somebody = Asking(lab, 'ours')
+    lab.kill('stock')
+    wait_until(lambda: not dig(lab.nodes['ours'], 'dead.example.com', seconds=1), 'no answer without the exit node', 20)
+    lab.daemon('stock', False)
+    resolves(lab, 'ours', 'again')
+    for which in ('network', 'host', 'all'):
+        kill_part(lab, which)
+        check(not dig(lab.nodes['ours'], f'no-{which}.example.com', seconds=1), f'no answer with {which} killed')
+        lab.daemon('ours', True)
+        resolves(lab, 'ours', which)
+    somebody.stop()
+    seen = wire.stop()
+    check(not seen, 'on the wire: ' + ' | '.join(seen[:4]))
+    new = asked(lab)[before:]
+    check(new and {who for _, who in new} == {'10.81.2.2'}, f'asked by others than the exit node: {set(new)}')
+    told = [q for q in new if '-via-' in q[0] or q[0].endswith(('.tail.lab', '.100.in-addr.arpa', '.d.f.ip6.arpa'))]
+    check(somebody.n > 3 and not told, f'private names were asked of a public resolver: {told[:5]}')
+    wire = lab.capture(lab.nodes['ours'], 'eth0', 'port 53')
+    set_exit(lab, 'ours', '')
+    resolves(lab, 'ours', 'own')
+    check(wire.stop(), 'without an exit node the host asks by itself, and the witness sees it')
+    set_exit(lab, 'ours', 'stock', '--accept-dns=false')
 
 
 @test('an orderly end gives the host its own way back, and so does --cleanup after a crash')
@@ -165,6 +237,8 @@ def automatic(lab):
 
 
 def make(lab):
+    open(lab.path('stub.log'), 'w').close()
+    lab.start(lab.hub, [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'dnsstub.py'), lab.path('stub.log'), WEB])
     lab.join('ours', 1, True, lan=True)
     for number, (name, ours) in enumerate((('stock', False), ('mate', True)), 2):
         lab.node(name, number, lan=True)
@@ -173,6 +247,9 @@ def make(lab):
         lab.up(name, '--advertise-exit-node')
     for name in ('stock', 'mate'):
         wait_until(lambda: (lab.peer_of('ours', name) or {}).get('ExitNodeOption'), f'{name} offers to be an exit node', 30)
+    for ns in lab.nodes.values():
+        with open(f'/etc/netns/{ns}/resolv.conf', 'w') as f:
+            f.write(f'nameserver {WEB}\n')
 
 
 main('exit', make)

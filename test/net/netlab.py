@@ -146,6 +146,9 @@ class Lab:
         self.processes.append(p)
         return p
 
+    def capture(self, ns, dev, expression):
+        return Capture(self, ns, dev, expression)
+
     def stop(self, p, sig=signal.SIGTERM):
         if p.poll() is None:
             p.send_signal(sig)
@@ -164,6 +167,28 @@ class Lab:
             command(['ip', 'netns', 'del', ns], ok=False)
         self.namespaces = []
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Capture:
+    """Packets on an interface that match. stop() gives them as lines."""
+    count = 0
+
+    def __init__(self, lab, ns, dev, expression):
+        Capture.count += 1
+        self.lab, self.file = lab, os.path.join(lab.folder, f'capture{Capture.count}')
+        self.err = self.file + '.err'
+        with open(self.file, 'w') as out, open(self.err, 'w') as err:
+            self.p = lab.start(ns, [tool('tcpdump'), '-n', '-l', '-i', dev, '--immediate-mode', expression], stdout=out, stderr=err)
+        wait_until(lambda: 'listening on' in open(self.err).read(), 'tcpdump listens', 20)
+
+    def lines(self):
+        with open(self.file) as f:
+            return [line for line in f.read().splitlines() if line.strip()]
+
+    def stop(self):
+        time.sleep(0.3)
+        self.lab.stop(self.p, signal.SIGINT)
+        return self.lines()
 
 
 def self_signed(certificate, key, *names):

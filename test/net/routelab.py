@@ -238,37 +238,12 @@ class RouteLab(Lab):
         return command([sys.executable, '-c', CLIENT, to, str(port), str(seconds), what, str(n)], ns=ns, ok=False,
                        timeout=seconds * 4 + 30).stdout.strip()
 
-    def capture(self, ns, dev, expression):
-        return Capture(self, ns, dev, expression)
-
     def close(self):
         super().close()
         for ns in list(self.nodes.values()):
             shutil.rmtree(f'/etc/netns/{ns}', ignore_errors=True)
         if not os.environ.get('FAIRLEAD_KEEP'):
             shutil.rmtree(self.dir, ignore_errors=True)
-
-
-class Capture:
-    """Packets on an interface that match. stop() gives them as lines."""
-    count = 0
-
-    def __init__(self, lab, ns, dev, expression):
-        Capture.count += 1
-        self.lab, self.file = lab, lab.path(f'capture{Capture.count}')
-        self.err = self.file + '.err'
-        with open(self.file, 'w') as out, open(self.err, 'w') as err:
-            self.p = lab.start(ns, [tool('tcpdump'), '-n', '-l', '-i', dev, '--immediate-mode', expression], stdout=out, stderr=err)
-        wait_until(lambda: 'listening on' in open(self.err).read(), 'tcpdump listens', 20)
-
-    def lines(self):
-        with open(self.file) as f:
-            return [line for line in f.read().splitlines() if line.strip()]
-
-    def stop(self):
-        time.sleep(0.3)
-        self.lab.stop(self.p, signal.SIGINT)
-        return self.lines()
 
 
 def run(name, make, **kw):
