@@ -504,7 +504,7 @@ static int auth_approve(struct op *o)
 
 static int auth_reject(struct op *o)
 {
-	int r = front_reject(o->co, arg_text(o, "key"));
+	int r = front_reject(o->co, arg_text(o, "key"), o->actor);
 
 	if (r >= 0)
 		put_empty(o);
@@ -717,16 +717,22 @@ static void run(struct http_req *req, void *arg, struct span body)
 	answer(req, &o, &out, r);
 }
 
+const char *admin_actor(const struct http_req *req, char dst[static 64])
+{
+	struct stream_cred cred;
+
+	(void)snprintf(dst, 64, "socket");
+	if (req->stream && stream_cred(req->stream, &cred) >= 0)
+		(void)snprintf(dst, 64, "socket:uid=%u", (unsigned)cred.uid);
+	return dst;
+}
+
 void admin_call(struct coord_call *c)
 {
 	struct pending *p = arena_new(&c->req->arena, struct pending);
-	struct stream_cred cred;
 
 	p->co = c->co;
 	p->op = route_param(c->match, "op");
-	if (c->req->stream && stream_cred(c->req->stream, &cred) >= 0)
-		(void)snprintf(p->actor, sizeof(p->actor), "socket:uid=%u", (unsigned)cred.uid);
-	else
-		(void)snprintf(p->actor, sizeof(p->actor), "socket");
+	(void)admin_actor(c->req, p->actor);
 	http_read_body(c->req, ADMIN_BODY_MAX, run, p);
 }

@@ -14,6 +14,8 @@
 
 /* POST /admin/{op} */
 void admin_call(struct coord_call *c);
+/* Who is at the other end of the socket: "socket:uid=0". */
+const char *admin_actor(const struct http_req *req, char dst[static 64]);
 /* admin_ask.c: POST /admin/nodes.ask {id, path, method, body} */
 void admin_ask(struct coord_call *c);
 /* Asks, and answers the request with {status, type, body}; refuses in the asker's words. */

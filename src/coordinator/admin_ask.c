@@ -1,4 +1,5 @@
 /* An administrator asks a node something (c2n.h). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,12 +64,33 @@ static void on_gone(struct http_req *req, void *arg)
 	free(k);
 }
 
+/* Who asked a node to do something. */
+static int note(struct coord *co, const struct question *q, const char *method)
+{
+	AUTO_DONE(buf) struct buf what = { 0 };
+	struct js_wr w = js_wr_of(&what);
+	char target[40];
+
+	(void)snprintf(target, sizeof(target), "node:%llu", (unsigned long long)q->node);
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "method", method);
+	js_wr_kv_span(&w, "path", q->path);
+	js_wr_close(&w, JS_OBJECT);
+	return state_note(co->st, q->actor, "node.ask", target, buf_text(&what), ev_wall(co->ev));
+}
+
 void admin_ask_node(struct coord *co, struct http_req *req, const struct question *q,
                     refuse_fn *refuse)
 {
 	const char *method = q->method.n ? arena_str(&req->arena, q->method)
 	                     : q->body.n ? "POST"
 	                                 : "GET";
+	int r = strcmp(method, "GET") == 0 ? 0 : note(co, q, method);
+
+	if (r < 0) {
+		refuse(req, r, err_text(r));
+		return;
+	}
 	struct asking *k = mem_new(struct asking);
 	struct http_later later = { .gone = on_gone, .arg = k };
 	struct c2n_call *call;
@@ -98,6 +120,7 @@ static void refuse(struct http_req *req, int error, const char *why)
 static void on_body(struct http_req *req, void *arg, struct span body)
 {
 	struct coord *co = arg;
+	char actor[64];
 	struct js *args = NULL;
 
 	if (js_parse(&req->arena, body, false, &args, NULL) < 0) {
@@ -107,7 +130,8 @@ static void on_body(struct http_req *req, void *arg, struct span body)
 	struct question q = { .node = (uint64_t)js_int(js_get(args, "id"), 0),
 		              .method = js_text(js_get(args, "method")),
 		              .path = js_text(js_get(args, "path")),
-		              .body = js_text(js_get(args, "body")) };
+		              .body = js_text(js_get(args, "body")),
+		              .actor = admin_actor(req, actor) };
 
 	if (!state_node(co->st, q.node) || !question_valid(&q))
 		refuse(req, ERR_MALFORMED,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "coordinator/admin.h"
 #include "coordinator/api_op.h"
 #include "platform/http_server.h"
 
@@ -283,6 +284,7 @@ static void on_body(struct http_req *req, void *arg, struct span body)
 {
 	const struct serving *s = arg;
 	struct api_answer a = { 0 };
+	char actor[64];
 	struct api_request r = { .method = req->head->method,
 		                 .path = req->path,
 		                 .query = req->query,
@@ -290,6 +292,7 @@ static void on_body(struct http_req *req, void *arg, struct span body)
 		                 .accept = http_find(req->head, "Accept"),
 		                 .body = body,
 		                 .local = s->local,
+		                 .socket = s->local ? admin_actor(req, actor) : NULL,
 		                 .from = req->from.ip,
 		                 .now = s->now };
 

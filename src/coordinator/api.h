@@ -41,7 +41,7 @@ struct api_env {
 	                      const struct node **ret, struct fault *reterr);
 	int (*approve_login)(void *arg, struct span auth_id, const char *actor,
 	                     struct fault *reterr);
-	int (*reject_login)(void *arg, struct span auth_id);
+	int (*reject_login)(void *arg, struct span auth_id, const char *actor);
 	/* logins_plant */
 	int (*plant_login)(void *arg, struct span auth_id, struct span name,
 	                   const struct js *routes, struct node **ret);

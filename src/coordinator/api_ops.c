@@ -333,6 +333,7 @@ static int node_ask(struct api_op *o)
 	o->question.path = api_arg(o, "path");
 	o->question.method = api_arg(o, "method");
 	o->question.body = api_arg(o, "body");
+	o->question.actor = arena_str(o->arena, span_str(o->actor));
 	if (r == 0 && !question_valid(&o->question))
 		r = api_refuse(o, ERR_MALFORMED, "a path such as /debug/health is needed");
 	o->later = r == 0;
@@ -405,7 +406,7 @@ static int auth_approve(struct api_op *o)
 
 static int auth_reject(struct api_op *o)
 {
-	return o->env->reject_login(o->env->arg, api_arg(o, "authId"));
+	return o->env->reject_login(o->env->arg, api_arg(o, "authId"), o->actor);
 }
 
 /* ---- API keys ---- */

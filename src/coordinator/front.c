@@ -121,6 +121,14 @@ static int api_register(void *arg, struct span auth_id, uint64_t user, const cha
 	                      reterr);
 }
 
+/* What is decided here changes no record, and stands in the audit log all the same. */
+static int note(struct coord *co, const char *actor, const char *action, struct span auth_id)
+{
+	AUTO_FREE char *target = str_fmt("auth:%.*s", SPAN_FMT(span_first(auth_id, 60)));
+
+	return state_note(co->st, actor, action, target, NULL, ev_wall(co->ev));
+}
+
 /* A login that adds a node needs to know whose it is. */
 int front_approve(struct coord *co, struct span auth_id, const char *actor, struct fault *reterr)
 {
@@ -131,16 +139,16 @@ int front_approve(struct coord *co, struct span auth_id, const char *actor, stru
 		return fault_set(reterr, ERR_BADSTATE, 0, 0,
 		                 "a new node waits under this id: register it with its user");
 	r = sshchecks_approve(co->sshchecks, auth_id, 0, reterr);
-	if (r >= 0)
-		log_info("%s let an SSH session in", actor);
-	return r;
+	return r < 0 ? r : note(co, actor, "auth.approve", auth_id);
 }
 
-int front_reject(struct coord *co, struct span auth_id)
+int front_reject(struct coord *co, struct span auth_id, const char *actor)
 {
 	int r = logins_reject(co->logins, auth_id);
 
-	return r == ERR_UNKNOWN ? sshchecks_reject(co->sshchecks, auth_id) : r;
+	if (r == ERR_UNKNOWN)
+		r = sshchecks_reject(co->sshchecks, auth_id);
+	return r < 0 ? r : note(co, actor, "auth.reject", auth_id);
 }
 
 static int api_approve(void *arg, struct span auth_id, const char *actor, struct fault *reterr)
@@ -158,11 +166,11 @@ static int api_plant(void *arg, struct span auth_id, struct span name, const str
 	return logins_plant(f->co->logins, auth_id, name, routes, ret);
 }
 
-static int api_reject(void *arg, struct span auth_id)
+static int api_reject(void *arg, struct span auth_id, const char *actor)
 {
 	struct front *f = arg;
 
-	return front_reject(f->co, auth_id);
+	return front_reject(f->co, auth_id, actor);
 }
 
 static void api_ask(void *arg, struct http_req *req, const struct question *q,

@@ -27,6 +27,6 @@ void front_api(struct coord_call *c);
  */
 NODISCARD int front_approve(struct coord *co, struct span auth_id, const char *actor,
                             struct fault *reterr);
-NODISCARD int front_reject(struct coord *co, struct span auth_id);
+NODISCARD int front_reject(struct coord *co, struct span auth_id, const char *actor);
 /* API requests that were not looked at, for too many wrong keys before them. */
 uint64_t front_refused(const struct front *f);

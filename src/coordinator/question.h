@@ -8,6 +8,7 @@ struct question {
 	uint64_t node;
 	struct span method; /* empty: GET, or POST with a body */
 	struct span path, body;
+	const char *actor; /* for the audit log, which has what is not a GET */
 };
 
 /* Its method and path may go into a request line. */

@@ -2,7 +2,7 @@
 
 GOLDEN has lines "$ ARGUMENTS", each followed by what is printed and "[EXIT CODE]". What differs from run to run
 (keys, times) stands there as KEY, TIME and the like. It was compared with the output of headscale 0.29.2."""
-import os, re, shlex, socket, subprocess, sys, tempfile
+import contextlib, json, os, re, shlex, socket, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'net'))
 from netlab import Failure, check, run_tests, test, wait_until  # noqa: E402
@@ -23,12 +23,14 @@ def normal(text, folder):
     return text.replace(folder, 'DIR')
 
 
-def run_all(commands):
+@contextlib.contextmanager
+def serving():
+    """A server in a folder of its own; gives what runs a command line there."""
     with tempfile.TemporaryDirectory(prefix='fl-cli-') as d:
         with socket.socket() as s:
             s.bind(('127.0.0.1', 0))
             port = s.getsockname()[1]
-        for name, text in (('policy', POLICY), ('bad', '{"acls":[{"action":"acc"}]}'), ('c.yaml', f'''
+        for name, text in (('policy', POLICY), ('tags', '{"tagOwners":{"tag:a":[]}}'), ('bad', '{"acls":[{"action":"acc"}]}'), ('c.yaml', f'''
 server_url: http://127.0.0.1:{port}
 listen_addr: 127.0.0.1:{port}
 metrics_listen_addr: ""
@@ -53,10 +55,15 @@ derp: {{ urls: [], server: {{ enabled: true, private_key_path: {d}/derp.key, stu
             server = subprocess.Popen([OURS, 'serve', '-c', f'{d}/c.yaml'], stderr=log)
         try:
             wait_until(lambda: run('health').endswith('[0]\n'), 'the server answers')
-            return [run(c) for c in commands]
+            yield run
         finally:
             server.terminate()
             server.wait()
+
+
+def run_all(commands):
+    with serving() as run:
+        return [run(c) for c in commands]
 
 
 def read_golden():
@@ -80,6 +87,45 @@ def _():
         if want != got:
             raise Failure(f'wanted:\n{want}got:\n{got}')
     check(len(golden) > 80, 'the golden file is whole')
+
+
+# In this order each can be done. LOGIN is one that waits.
+CHANGES = ['users create anna', 'users rename -i 1 -r berta', 'users role -i 1 -r admin', 'policy set -f DIR/tags',
+           'preauthkeys create -u 1', 'preauthkeys expire -i 1', 'preauthkeys delete -i 1', 'apikeys create', 'apikeys expire -i 1',
+           'apikeys delete -i 1', 'auth register --auth-id LOGIN --user berta', 'nodes register --key LOGIN --user berta',
+           'auth reject --auth-id LOGIN', 'nodes rename -i 1 box', 'nodes tag -i 1 -t tag:a', 'nodes approve-routes -i 1 -r 10.0.0.0/8',
+           'nodes approve -i 1', 'nodes attribute -i 1 -n custom:a --value b', 'nodes expire -i 1', 'nodes delete -i 1 --force',
+           'nodes delete -i 2 --force', 'users destroy -i 1 --force']
+# What reads, runs without a server, or needs a node or a session that is there.
+OTHERS = ['serve', 'configtest', 'import', 'version', 'generate', 'health', 'users list', 'nodes list', 'nodes list-routes', 'nodes ask',
+          'nodes backfillips', 'auth approve', 'debug create-node', 'preauthkeys list', 'apikeys list', 'policy get', 'policy check',
+          'policy compile', 'audit list', 'audit verify', 'backup', 'restore']
+
+
+@test('every command that changes something is one row of the audit log: who, what, before, after')
+def _():
+    with serving() as run:
+        def done(line):
+            said = run(line)
+            check(said.endswith('[0]\n'), said)
+            return said.split('\n', 1)[1][:-4]
+
+        def rows():
+            return json.loads(done('audit list -l 1000 -o json')) or []
+
+        for i, line in enumerate(CHANGES):
+            login = f'hskey-authreq-{i:024}'
+            if 'LOGIN' in line:
+                done(f'debug create-node -k {login} --name n{i} --user berta')
+            before = len(rows())
+            done(line.replace('LOGIN', login))
+            new = rows()[:-before or None]
+            check(len(new) == 1, f'{line}: {new}')
+            check(new[0]['actor'] == f'socket:uid={os.getuid()}' and new[0]['action'] and new[0]['at'], new)
+            check('before' in new[0] or 'after' in new[0] or line.startswith(('policy', 'auth reject')), new)
+        done('audit verify')
+        commands = re.findall(r'^  (\S+(?: [a-z-]+)?)(?: ARG)?$', run('--help'), re.M)
+        check(set(commands) == set(OTHERS) | {' '.join(c.split()[:2]) for c in CHANGES}, 'a new command belongs in one of the lists')
 
 
 run_tests()
