@@ -130,6 +130,19 @@ int file_lock(const char *path, int *ret_fd)
 	return 0;
 }
 
+int file_claim(const char *path, int *ret_fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	AUTO(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_SETLK, &whole) < 0)
+		return errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int file_mkdirs(const char *path, mode_t mode)
 {
 	AUTO_FREE char *p = str_dup(path);

@@ -23,6 +23,8 @@ NODISCARD int file_write_atomic(const char *path, struct span contents, mode_t m
 
 /* An exclusive advisory lock for the life of the descriptor. -EWOULDBLOCK if somebody has it. */
 NODISCARD int file_lock(const char *path, int *ret_fd);
+/* The same for the life of this process: children do not have it. */
+NODISCARD int file_claim(const char *path, int *ret_fd);
 
 bool file_exists(const char *path);
 

@@ -170,24 +170,16 @@ static int inherited(const char *name)
 	return (int)n;
 }
 
-static const char *why_no_tun(int r)
-{
-	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
-		return ": this needs root";
-	if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
-		return ": there is no /dev/net/tun; load the module tun, or give the container "
-		       "that "
-		       "device and NET_ADMIN";
-	return "";
-}
-
 static int open_tun(const char *ifname, struct tun **ret)
 {
 	int fd = inherited("WG_TUN_FD");
 	int r = fd >= 0 ? tun_adopt(fd, ret) : tun_open(ifname, ret);
 
+	const char *advice = tun_advice(r);
+
 	if (r < 0)
-		return log_ret(r, "cannot create the interface %s%s", ifname, why_no_tun(r));
+		return log_ret(r, "cannot create the interface %s%s%s", ifname,
+		               *advice ? ": " : "", advice);
 	return fd >= 0 ? 0 : tun_set_mtu(*ret, WG_MTU_DEFAULT);
 }
 

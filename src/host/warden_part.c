@@ -23,7 +23,7 @@
 #include "platform/self.h"
 #include "platform/udp.h"
 
-enum { TURN_US = 20 * 1000, TURN_TRIES = 1500, TRIM_US = 20 * 1000 * 1000 };
+enum { TURN_US = 20 * 1000, TURN_TRIES = 1500, TURN_TOLD = 50, TRIM_US = 20 * 1000 * 1000 };
 enum { ORPHAN_TRIES = 500 /* turns: as long as a run of nft or resolvconf may take */ };
 
 struct part {
@@ -267,6 +267,8 @@ static void await_turn(struct part *p)
 		r = file_lock(p->lock_path, &p->lock);
 		if (r == -EWOULDBLOCK)
 			(void)usleep(TURN_US);
+		if (r == -EWOULDBLOCK && i == TURN_TOLD)
+			log_info("waiting for the daemon before to put the host back");
 	}
 	if (r == -EWOULDBLOCK)
 		log_warn("another daemon has %s; going on", p->lock_path);

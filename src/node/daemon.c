@@ -164,6 +164,8 @@ static int cannot_start(int r)
 {
 	bool rights = (r == -EPERM || r == -EACCES) && geteuid() != 0;
 
+	if (r == -EWOULDBLOCK)
+		return 1; /* was told */
 	log_error("cannot start: %s%s", err_text(r), rights ? ": this needs root" : "");
 	return 1;
 }
@@ -225,21 +227,36 @@ static struct warden_cfg warden_of(const struct options *o)
 		                    .sockets = { o->socket, also_at(o) } };
 }
 
+/* Two daemons with one identity would take each other's place at the coordinator again and again.
+ */
+static int claim_state(const char *state, int *ret_fd)
+{
+	AUTO_FREE char *path = strcmp(state, "mem:") == 0 ? NULL : str_fmt("%s.lock", state);
+	int r = path ? file_claim(path, ret_fd) : 0;
+
+	if (r == -EWOULDBLOCK)
+		log_error("another fairleadd is running on %s", state);
+	return r;
+}
+
 static int run(const struct options *o)
 {
 	static const int signos[] = { SIGTERM, SIGINT };
 	struct warden_cfg warden = warden_of(o);
 	AUTO(warden_free) struct warden *w = NULL;
+	AUTO_FREE char *in_dir = state_in(o->state_dir);
+	const char *state = o->state ? o->state : in_dir ? in_dir : DEFAULT_STATE;
+	AUTO(fd_close) int claim = -1;
 	int r = file_mkdirs(o->state_dir ? o->state_dir : o->state ? "/" : DEFAULT_STATE_DIR, 0700);
 
+	if (r == 0)
+		r = claim_state(state, &claim);
 	/* First of all: there is one thread, and all our rights. */
 	if (r == 0)
 		r = warden_start(&warden, &w);
 
 	AUTO(ev_free) struct ev *ev = ev_new();
 	struct daemon d = { .ev = ev, .signals.fn = on_signal };
-	AUTO_FREE char *in_dir = state_in(o->state_dir);
-	const char *state = o->state ? o->state : in_dir ? in_dir : DEFAULT_STATE;
 	AUTO_FREE char *var = o->state_dir ? str_dup(o->state_dir) : folder_of(state);
 	struct node_cfg cfg = {
 		.ev = ev,

@@ -14,6 +14,7 @@
 #include "node/mesh.h"
 #include "node/node_priv.h"
 #include "platform/dgram.h"
+#include "platform/tun.h"
 
 const char *ipn_state_name(enum ipn_state s)
 {
@@ -77,11 +78,9 @@ static enum ipn_state next_state(const struct node *n)
 
 static const char *why_no_tunnel(int r)
 {
-	if (r == -ENOENT || r == -ENXIO || r == -ENODEV)
-		return "there is no /dev/net/tun here: load the module tun, or give the container "
-		       "that device and NET_ADMIN";
-	return r == -EBUSY ? "the network interface is in use by another program"
-	                   : "the tunnel cannot be set up; the daemon's log says why";
+	const char *advice = tun_advice(r);
+
+	return *advice ? advice : "the tunnel cannot be set up; the daemon's log says why";
 }
 
 static void enter(struct node *n, enum ipn_state s)

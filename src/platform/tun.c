@@ -154,6 +154,16 @@ int tun_open(const char *name, struct tun **ret)
 	return 0;
 }
 
+const char *tun_advice(int r)
+{
+	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
+		return "this needs root";
+	if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
+		return "there is no /dev/net/tun here: load the module tun, or give the container "
+		       "that device and NET_ADMIN";
+	return r == -EBUSY ? "the network interface is in use by another program" : "";
+}
+
 int tun_adopt(int fd, struct tun **ret)
 {
 	struct tun *t = empty(fd);

@@ -33,6 +33,8 @@ NODISCARD int tun_open(const char *name, struct tun **ret);
 /* Takes a descriptor that somebody else opened. -EINVAL if it is not a TUN with a virtio header. */
 NODISCARD int tun_adopt(int fd, struct tun **ret);
 void tun_close(struct tun *t); /* and with it the device */
+/* What a person can do about an error of tun_open; "" if nothing is known. */
+const char *tun_advice(int r);
 
 int tun_fd(const struct tun *t);
 const char *tun_name(const struct tun *t);

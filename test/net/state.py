@@ -55,6 +55,16 @@ def mode(lab):
     os.chmod(path, 0o600)
 
 
+@test('a second daemon on the same state is refused, and the first is not disturbed')
+def twice(lab):
+    start(lab, True)
+    before = running(lab)
+    r = command([tailnet.program('fairleadd'), '--tun=ts1', f'--statedir={lab.path(US)}', f'--socket={lab.path(US, "other")}'], ns=lab.hosts[US], ok=False)
+    check(r.returncode == 1 and 'another fairleadd is running on' in r.stderr, r.stderr)
+    check(running(lab) == before, 'the first goes on')
+    end(lab)
+
+
 @test('killed at any moment it comes back as who it was, with the last settings or those before')
 def killed(lab):
     start(lab, True)
