@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "base/via6.h"
 #include "host/forwarding.h"
 #include "node/names.h"
@@ -131,6 +132,25 @@ static void look_at_routes(struct node *n)
 	set(n, HEALTH_OVERLAP, *overlaps, overlaps);
 }
 
+static void look_at_exit_offer(struct node *n)
+{
+	const struct prefs *p = node_prefs(n);
+
+	set(n, HEALTH_NOSNAT_EXIT, p->no_snat && prefs_offers_exit(p),
+	    "snat-subnet-routes is disabled while advertising as an exit node; internet traffic "
+	    "through this exit node may not work as expected");
+}
+
+static void look_at_store(struct node *n)
+{
+	int r = store_trouble(n->store);
+	AUTO_FREE char *text = str_fmt("The state cannot be written to %s: %s. Logins and settings "
+	                               "made now are lost when the daemon ends.",
+	                               n->cfg.state_path, err_text(r));
+
+	set(n, HEALTH_STORE, r < 0, text);
+}
+
 static void look_at_updates(struct node *n)
 {
 	const struct netmap *m = node_map(n);
@@ -171,6 +191,8 @@ void health_look(struct node *n)
 	look_at_net(n, &s);
 	look_at_names(n);
 	look_at_routes(n);
+	look_at_exit_offer(n);
+	look_at_store(n);
 	look_at_updates(n);
 	now = shown(n);
 	if (now != n->health_shown)

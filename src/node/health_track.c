@@ -33,6 +33,7 @@ static unsigned causes_of(enum health_code code)
 	case HEALTH_NETWORK:
 	case HEALTH_STOPPED:
 	case HEALTH_FORWARDING:
+	case HEALTH_NOSNAT_EXIT:
 	case HEALTH_OVERLAP:
 	case HEALTH_UPDATE:
 	case HEALTH_SECURITY:

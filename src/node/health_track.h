@@ -24,10 +24,11 @@
 	X(RELAY_ERROR,  "derp-region-error",           "Relay server error",                         "low",    0,   false) \
 	X(NO_UDP,       "no-udp4-bind",                "NAT traversal setup failure",                "medium", 0,   true)  \
 	X(FORWARDING,   "ip-forwarding-off",           "IP forwarding is off",                       "medium", 0,   true)  \
+	X(NOSNAT_EXIT,  "nosnat-with-advertised-exit-node", "Exit node advertising may not work correctly", "medium", 0, false) \
 	X(OVERLAP,      "routes-overlap",              "Routes overlap",                             "low",    0,   false) \
 	X(UPDATE,       "update-available",            "Update available",                           "low",    0,   false) \
 	X(SECURITY,     "security-update-available",   "Security update available",                  "medium", 0,   false) \
-	X(STORE,        "state-store-health",          "State cannot be kept",                       "high",   0,   false) \
+	X(STORE,        "state-store-health",          "State cannot be kept",                       "high",   0,   true) \
 	X(DNS_SILENT,   "dns-forward-failing",         "DNS unavailable",                            "medium", 0,   true)  \
 	X(DNS_READ,     "dns-read-os-config-failed",   "Failed to read system DNS configuration",    "low",    0,   false) \
 	X(DNS_SET,      "dns-set-os-config-failed",    "Failed to set system DNS configuration",     "medium", 0,   false) \

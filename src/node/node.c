@@ -469,8 +469,10 @@ int node_set_prefs(struct node *n, struct prefs *take)
 	bool was = node_prefs(n)->want_running, is = take->want_running;
 	int r = profiles_set_prefs(n->profiles, take, ev_wall(n->ev));
 
-	if (r < 0)
+	if (r < 0) {
+		node_settle(n); /* that it could not be kept is a warning */
 		return r;
+	}
 	if (!was && is && node_has_key(n) && !node_prefs(n)->logged_out)
 		resume(n);
 	if (was && !is && n->session)

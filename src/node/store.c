@@ -19,6 +19,7 @@ struct store {
 	VEC(struct entry) entries; /* by name, as Go writes maps */
 	unsigned held;
 	bool dirty;
+	int trouble; /* of the last write */
 };
 
 static void entry_done(struct entry *e)
@@ -158,7 +159,13 @@ static int save(struct store *s)
 		js_wr_base64(&w, buf_span(&s->entries.v[i].value));
 	}
 	js_wr_close(&w, JS_OBJECT);
-	return file_write_atomic(s->path, buf_span(&text), 0600);
+	s->trouble = file_write_atomic(s->path, buf_span(&text), 0600);
+	return s->trouble;
+}
+
+int store_trouble(const struct store *s)
+{
+	return s->trouble;
 }
 
 /* ---- access ---- */

@@ -26,6 +26,8 @@ void store_free(struct store *s);
 DEFINE_AUTO(store_free, struct store *)
 
 bool store_is_memory(const struct store *s);
+/* Why the last change could not be written; 0: it was. */
+int store_trouble(const struct store *s);
 /* Until the next change; .p is NULL if there is none. */
 struct span store_get(const struct store *s, const char *name);
 /* Nothing is written if the value is there already. -errno: the old value holds. */

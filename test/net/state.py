@@ -62,6 +62,19 @@ def twice(lab):
     r = command([tailnet.program('fairleadd'), '--tun=ts1', f'--statedir={lab.path(US)}', f'--socket={lab.path(US, "other")}'], ns=lab.hosts[US], ok=False)
     check(r.returncode == 1 and 'another fairleadd is running on' in r.stderr, r.stderr)
     check(running(lab) == before, 'the first goes on')
+
+
+@test('a state that cannot be written is a warning with the known code, until it can')
+def unwritable(lab):
+    told = lambda: [h for h in lab.status(US)['Health'] if 'cannot be written' in h]
+    os.chmod(lab.path(US), 0o500)
+    check(lab.fairlead(US, 'set', '--shields-up', ok=False).returncode == 1, 'a change is refused')
+    wait_until(told, 'it is told', 30)
+    check('state-store-health' in lab.fairlead(US, 'debug', 'watch-ipn', '--count=1').stdout, 'under its code')
+    os.chmod(lab.path(US), 0o700)
+    lab.fairlead(US, 'set', '--shields-up')
+    lab.fairlead(US, 'set', '--shields-up=false')
+    wait_until(lambda: not told(), 'and no longer', 30)
     end(lab)
 
 

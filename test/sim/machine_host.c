@@ -39,6 +39,12 @@ void tun_close(struct tun *t)
 	free(t);
 }
 
+const char *tun_advice(int r)
+{
+	(void)r;
+	return "";
+}
+
 int tun_fd(const struct tun *t)
 {
 	return t->in.fd;
