@@ -610,6 +610,34 @@ def _():
             check(got == payload, 'bytes differ')
 
 
+@test('mistake 18: packets of a flow are put out of order')
+def _():
+    with Lab('tun') as lab:
+        t = Tunnel(lab, right=OURS)
+        check(t.left.ping(), 'before')
+        r, s, count, got = udp_socket(t.right.ns), udp_socket(t.left.ns), 20000, []
+        r.bind((INNER[4][1], 9999))
+        r.settimeout(5)
+        r.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)  # SO_RCVBUFFORCE
+
+        def receive():
+            try:
+                while not got or got[-1] < count - 1:
+                    got.append(struct.unpack('<I', r.recv(2000)[:4])[0])
+            except socket.timeout:
+                pass
+        thread = threading.Thread(target=receive)
+        thread.start()
+        for n in range(count):
+            s.sendto(struct.pack('<I', n) + bytes(n % 1300), (INNER[4][1], 9999))
+            if n % 50 == 49:
+                time.sleep(0.001)
+        thread.join()
+        check(len(got) > count // 2, f'{len(got)} arrived')
+        late = [b for a, b in zip(got, got[1:]) if b <= a]
+        check(not late, f'{len(late)} of {len(got)} came late or twice: {late[:10]}')
+
+
 @test('wg reads back what it set, from several clients at once')
 def _():
     with Lab('tun') as lab:

@@ -4,7 +4,7 @@ Searched are what the daemon writes at its most talkative, its answers on the co
 what the commands write while they succeed and fail, what hooks see in their environment and in the list of processes,
 and whether a crash would leave a core.
 """
-import base64, glob, os, resource, signal, subprocess, sys, time
+import base64, glob, os, re, resource, signal, subprocess, sys, time
 import netlab
 
 others = list(netlab.TESTS)
@@ -108,6 +108,76 @@ def _():
         lab.stop(left.process)
         c.hears('log', open(log, 'rb').read())
         check(b'interface up' in c.said[-1][1], 'the log is empty')
+        c.silent()
+
+
+def memory(pid):
+    """What a process may write to, piece by piece. Root sees it, also of one that is not dumpable."""
+    with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as mem:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if rights.startswith('rw'):
+                start, end = (int(x, 16) for x in span.split('-'))
+                mem.seek(start)
+                yield mem.read(end - start)
+
+
+def session_keys(pid, own, other):
+    """The keys a session keeps behind its two numbers: to send with, to receive with."""
+    numbers = re.compile(re.escape(struct.pack('<II', own, other)), re.S)
+    return [(piece[m.end():m.end() + 32], piece[m.end() + 32:m.end() + 64]) for piece in memory(pid)
+            for m in numbers.finditer(piece)]
+
+
+def new_session(t, seen):
+    """A handshake, begun by the left; its numbers (left, right) as they pass on the wire."""
+    for state in ('down', 'up'):
+        t.left.lab.ip(t.left.ns, 'link', 'set', state, 'dev', t.left.ifname)
+    check(t.left.ping(), 'a ping')
+    while True:
+        message = seen.recv(65536)[28:]
+        if message[:4] == b'\2\0\0\0' and len(message) == 92:
+            right, left = struct.unpack('<II', message[4:12])
+            return left, right
+
+
+@test('session keys, as read out of the memory of both ends, are told by neither')
+def _():
+    with Lab('can') as lab:
+        c = Canary()
+        t = Tunnel(lab, right=OURS, psk=c.secret('preshared', preshared_key()))
+        ends = [t.left, t.right]
+        logs = [os.path.join(lab.folder, f'log{i}') for i in (0, 1)]
+        psk = base64.b64encode(c.keys['preshared']).decode()
+        for side, log in zip(ends, logs):
+            side.stop()
+            side.process = lab.start(side.ns, [OURS, '-f', side.ifname], env={'LOG_LEVEL': 'debug'}, log=log)
+            wait_until(lambda: is_listening(side.ifname), 'its socket answers')
+            side.configure(ends[1 - side.which], f'{WIRE[4][1 - side.which]}:{PORT}', psk)
+        seen = sniffer(t.left.ns, 'wire')
+        for side in ends:
+            side.up()
+        for n in range(3):
+            left, right = new_session(t, seen)
+            ours, theirs = session_keys(t.left.process.pid, left, right), session_keys(t.right.process.pid, right, left)
+            both = [k for k in ours if (k[1], k[0]) in theirs]
+            check(both and any(both[0][0]), f'no session in memory: {len(ours)}, {len(theirs)}')
+            c.keys.update({f'session {n}, sends': both[0][0], f'session {n}, receives': both[0][1]})
+            for side in ends:
+                for args in (['show', side.ifname], ['show', side.ifname, 'dump'], ['show', side.ifname, 'drops'], ['showconf', side.ifname]):
+                    r = command([FAIRLEAD, 'wg'] + args, ns=side.ns)
+                    # The private and the preshared key are asked for here: it is the others that are looked for.
+                    c.hears(' '.join(args), r.stdout.replace(side.private, '').replace(psk, '') + r.stderr)
+                answer = uapi(side.ifname, 'get=1\n\n')
+                c.hears('control socket', answer.replace(base64.b64decode(side.private).hex(), '').replace(c.keys['preshared'].hex(), ''))
+                proc(c, side.process.pid)
+        dead = [k for n in (0, 1) for k in (c.keys[f'session {n}, sends'], c.keys[f'session {n}, receives'])]
+        for side, log in zip(ends, logs):
+            left_over = [i for i, k in enumerate(dead[:2]) if any(k in piece for piece in memory(side.process.pid))]
+            check(not left_over, f'the session before the last is still in the memory of {side.ifname}')
+            lab.stop(side.process)
+            c.hears('log', open(log, 'rb').read())
+        check(len(c.keys) == 7, str(list(c.keys)))
         c.silent()
 
 

@@ -1,7 +1,12 @@
 #include "platform/udp.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "test/check.h"
 
@@ -218,6 +223,105 @@ static void an_empty_and_a_largest_datagram_pass(void)
 	udp_close(a);
 }
 
+/* ---- a kernel that does less than it is asked ------------------------------ */
+
+static enum { KERNEL_AS_IT_IS, KERNEL_SENDS_FEW, KERNEL_WITHOUT_CHECKSUMS } kernel;
+static unsigned refusals;
+
+static bool asks_for_segments(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT)
+			return true;
+	}
+	return false;
+}
+
+/* Stands before libc's. */
+int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	static unsigned calls;
+
+	if (kernel == KERNEL_WITHOUT_CHECKSUMS && asks_for_segments(&msgs[0].msg_hdr)) {
+		refusals++;
+		errno = EIO;
+		return -1;
+	}
+	if (kernel == KERNEL_SENDS_FEW) {
+		if (++calls % 3 == 0) {
+			errno = calls % 2 ? EINTR : EAGAIN;
+			return -1;
+		}
+		n = n > 2 ? 2 : n;
+	}
+	return (int)syscall(SYS_sendmmsg, fd, msgs, n, flags);
+}
+
+/* Frames of `seg` bytes a datagram, end to end; all bytes are to arrive, in order. */
+static void all_frames_arrive(enum udp_family family, uint32_t n, uint16_t seg)
+{
+	struct udp *a = open_pair_end(), *b = open_pair_end();
+	static uint8_t bytes[16000];
+	struct udp_frame f[16], last;
+	int error;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	for (size_t i = 0; i < ARRAY_LEN(f); i++)
+		f[i] = (struct udp_frame){
+			.p = bytes + i * n, .n = n, .seg = seg, .remote = loopback(a, family)
+		};
+	CHECK_EQ(udp_send(b, f, ARRAY_LEN(f), &error), ARRAY_LEN(f) * (n / seg));
+	CHECK_EQ(error, 0);
+	CHECK_EQ(receive(a, family, ARRAY_LEN(f) * n, &last), ARRAY_LEN(f) * (n / seg));
+	udp_close(a);
+	udp_close(b);
+}
+
+static void mistake_16_what_a_partial_sendmmsg_left_is_lost(void)
+{
+	kernel = KERNEL_SENDS_FEW;
+	all_frames_arrive(UDP_V4, 300, 300);
+	all_frames_arrive(UDP_V4, 1000, 100);
+	kernel = KERNEL_AS_IT_IS;
+}
+
+static void mistake_16b_of_a_batch_over_ipv6_the_sources_are_mixed_up(void)
+{
+	struct udp *a = open_pair_end(), *from[4];
+	struct udp_frame got[UDP_RECV_SLOTS];
+
+	if (udp_fd(a, UDP_V6) < 0)
+		return udp_close(a);
+	for (uint8_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct udp_frame f = { .p = &i, .n = 1, .seg = 1, .remote = loopback(a, UDP_V6) };
+		int error;
+
+		from[i] = open_pair_end();
+		CHECK_EQ(udp_send(from[i], &f, 1, &error), 1);
+	}
+	/* They are all there: loopback delivers before it returns. */
+	CHECK_EQ(udp_recv(a, UDP_V6, got), ARRAY_LEN(from));
+	for (uint8_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct addr want = loopback(from[i], UDP_V6);
+
+		CHECK_EQ(got[i].p[0], i);
+		CHECK(addr_eq(&got[i].remote, &want));
+		udp_close(from[i]);
+	}
+	udp_close(a);
+}
+
+static void mistake_17_a_device_without_checksums_carries_nothing(void)
+{
+	kernel = KERNEL_WITHOUT_CHECKSUMS;
+	refusals = 0;
+	all_frames_arrive(UDP_V4, 1000, 100);
+	/* Asked once: the rest of them goes singly at once. */
+	CHECK_EQ(refusals, 1);
+	kernel = KERNEL_AS_IT_IS;
+}
+
 int main(void)
 {
 	RUN(frames_of_many_datagrams_arrive_whole_with_class_and_addresses);
@@ -227,5 +331,8 @@ int main(void)
 	RUN(a_local_address_that_is_gone_is_given_up);
 	RUN(an_impossible_destination_is_an_error_and_the_next_frame_still_goes);
 	RUN(an_empty_and_a_largest_datagram_pass);
+	RUN(mistake_16_what_a_partial_sendmmsg_left_is_lost);
+	RUN(mistake_16b_of_a_batch_over_ipv6_the_sources_are_mixed_up);
+	RUN(mistake_17_a_device_without_checksums_carries_nothing);
 	return check_done();
 }
