@@ -311,13 +311,14 @@ void wgnode_set_keepalive(struct wgnode *n, const struct wgnode *other, uint16_t
 	wg_change_done(&c);
 }
 
-void wgnode_set_psk(struct wgnode *n, const struct wgnode *other, uint8_t fill)
+void wgnode_set_psk(struct wgnode *n, const struct wgnode *other, uint8_t first)
 {
 	struct wg_change c = { 0 };
 	struct wg_peer_change *p = wg_change_add_peer(&c, &other->pub);
 
 	p->set = WG_PEER_SET_PSK;
-	memset(p->psk.b, fill, sizeof(p->psk.b));
+	for (size_t i = 0; i < sizeof(p->psk.b); i++)
+		p->psk.b[i] = (uint8_t)(first + i); /* not what an allocator fills memory with */
 	wgnode_apply(n, &c);
 	wg_change_done(&c);
 }

@@ -74,7 +74,7 @@ mono wgnode_now(const struct wgnode *n);
 struct wg_peer *wgnode_peer(struct wgnode *n, const struct wgnode *other);
 /* One key of a peer changed, the rest kept. */
 void wgnode_set_keepalive(struct wgnode *n, const struct wgnode *other, uint16_t s);
-void wgnode_set_psk(struct wgnode *n, const struct wgnode *other, uint8_t fill);
+void wgnode_set_psk(struct wgnode *n, const struct wgnode *other, uint8_t first);
 void wgnode_add_prefix(struct wgnode *n, const struct wgnode *other, const char *prefix);
 void wgnode_set_key(struct wgnode *n, const struct node_priv *priv);
 void wgnode_apply(struct wgnode *n, const struct wg_change *c);
