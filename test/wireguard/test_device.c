@@ -319,7 +319,7 @@ static void a_description_is_what_was_configured(void)
 	CHECK_MEM(&i.private_key, &a->priv, 32);
 	CHECK_MEM(&i.public_key, &a->pub, 32);
 	CHECK_MEM(&i.peers.v[0].key, &b->pub, 32);
-	CHECK_EQ(i.peers.v[0].psk.b[31], 3);
+	CHECK_EQ(i.peers.v[0].psk.b[31], 3 + 31);
 	CHECK_EQ(i.peers.v[0].keepalive_s, 25);
 	CHECK_EQ(i.peers.v[0].endpoint.port, WGWORLD_PORT);
 	CHECK_EQ(i.peers.v[0].ips.n, 1);
