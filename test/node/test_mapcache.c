@@ -14,21 +14,21 @@
 
 static const char message[] =
 	"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"me.ts.test.\",\"User\":7,\"Key\":"
-        "\"" KEY("a") "\",\"Addresses\":[\"100.64.0.1/32\"],"
+	"\"" KEY("a") "\",\"Addresses\":[\"100.64.0.1/32\"],"
 		      "\"CapMap\":{\"cache-network-maps\":null}},"
 		      "\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"you.ts.test.\",\"User\":"
-                      "7,\"Key\":\"" KEY(
+		      "7,\"Key\":\"" KEY(
 			      "b") "\",\"Addresses\":[\"100.64.0.2/32\"],"
 				   "\"Endpoints\":[\"192.0.2.1:41641\"],\"HomeDERP\":1}],"
 				   "\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"RegionCode\":"
-                                   "\"lab\",\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":1,"
-                                   "\"HostName\":\"derp.test\"}]}}},"
+				   "\"lab\",\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":1,"
+				   "\"HostName\":\"derp.test\"}]}}},"
 				   "\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"ts.test\"]},"
-                                   "\"Domain\":\"ts.test\","
+				   "\"Domain\":\"ts.test\","
 				   "\"PacketFilters\":{\"base\":[{\"SrcIPs\":[\"*\"],\"DstPorts\":["
-                                   "{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}]},"
+				   "{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}]},"
 				   "\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"ann@acme.test\","
-                                   "\"DisplayName\":\"Ann\"}]}";
+				   "\"DisplayName\":\"Ann\"}]}";
 
 static int apply(struct netmap *m, struct span json)
 {
@@ -70,12 +70,13 @@ static void files_come_back_with_the_key_and_go_when_told(void)
 {
 	char folder[] = "/tmp/fairlead-mapcache-XXXXXX";
 	AUTO_DONE(buf) struct buf text = { 0 }, want = { 0 };
-	AUTO_FREE char *deep = NULL;
+	AUTO_FREE char *deep = NULL, *middle = NULL;
 	struct disco_priv key, back = { { 0 } };
 	struct netmap m;
 
 	CHECK(mkdtemp(folder));
-	deep = str_fmt("%s/profile-data/0a1b", folder);
+	middle = str_fmt("%s/profile-data", folder);
+	deep = str_fmt("%s/0a1b", middle);
 	netmap_init(&m);
 	disco_priv_new(&key);
 	CHECK_OK(apply(&m, span_str(message)));
@@ -89,6 +90,8 @@ static void files_come_back_with_the_key_and_go_when_told(void)
 	CHECK_EQ(mapcache_load(deep, &text, &back), -ENOENT);
 	netmap_done(&m);
 	(void)rmdir(deep);
+	(void)rmdir(middle);
+	(void)rmdir(folder);
 }
 
 static void what_was_cut_off_leaves_the_map_as_it_was(void)

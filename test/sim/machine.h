@@ -58,7 +58,13 @@ void machine_set_clock(struct machine *m, int64_t off_us);
 /* No packet of its connections goes out any more, as after a power cut: nobody is told. */
 void machine_cut(struct machine *m);
 
-/* A packet of the host to the tunnel; nothing happens without a tunnel. */
+/*
+ * A connection from `from` to a listener of this machine; port 0: to its Unix socket,
+ * by this process. The other end, which is the caller's; -1: nobody listens there.
+ */
+int machine_connect(struct machine *m, uint16_t port, const struct addr *from);
+
+/* A packet of the host to the tunnel; nothing happens without one. */
 void machine_packet(struct machine *m, struct span packet);
 /* What comes out of the tunnel. */
 void machine_on_packet(struct machine *m, void (*fn)(void *arg, struct span packet), void *arg);

@@ -16,8 +16,9 @@ enum {
 	QUEUE_MAX = 256, /* pieces on the way in one direction: then nothing more is read */
 	DELAY_US = 15000,
 	JITTER_US = 5000,
-	AGAIN_US = 250000,     /* a lost piece comes so much later */
-	GIVE_UP_US = 15000000, /* TCP_USER_TIMEOUT of our own programs */
+	AGAIN_US = 250000,       /* a lost piece comes so much later */
+	GIVE_UP_US = 15000000,   /* TCP_USER_TIMEOUT of our own programs */
+	KEEPALIVE_US = 35000000, /* until the kernel finds that an idle connection is dead */
 	SYN_AGAIN_US = 1000000,
 	FULL_US = 20000, /* until a reader that is full is looked at again */
 	FIRST_PORT = 40000,
@@ -44,7 +45,7 @@ struct half {
 struct wire {
 	struct link link;
 	struct half half[2];
-	bool dead; /* an end is not where it was */
+	mono dead; /* since when an end is not where it was; 0: they are */
 };
 
 static struct half *other(struct half *h)
@@ -143,7 +144,7 @@ static void drop_first(struct half *h)
 
 static bool goes_through(const struct wire *w)
 {
-	return !w->dead && !w->half[0].m->unplugged && !w->half[1].m->unplugged;
+	return !w->dead.us && !w->half[0].m->unplugged && !w->half[1].m->unplugged;
 }
 
 static mono hold(struct half *h, mono now)
@@ -184,6 +185,19 @@ static mono run_half(struct half *h, mono now)
 	return h->pieces.n ? h->pieces.v[0].at : MONO_NEVER;
 }
 
+static mono keep_alive(struct wire *w, mono now)
+{
+	mono end = mono_after(w->dead, KEEPALIVE_US);
+
+	if (!w->dead.us)
+		return MONO_NEVER;
+	if (!mono_reached(end, now))
+		return end;
+	half_close(&w->half[0]);
+	half_close(&w->half[1]);
+	return MONO_NEVER;
+}
+
 void wires_look(struct world *w)
 {
 	while (ev_turn(w->wires_ev, 0))
@@ -196,6 +210,7 @@ mono wires_run(struct world *w, mono now)
 	struct wire *it, *tmp;
 
 	list_each_safe(it, tmp, &w->wires, link) {
+		next = mono_min(next, keep_alive(it, now));
 		for (size_t i = 0; i < 2; i++)
 			next = mono_min(next, run_half(&it->half[i], now));
 		if (it->half[0].fd < 0 && it->half[1].fd < 0)
@@ -210,7 +225,7 @@ void wires_cut(struct machine *m)
 
 	list_each(it, &m->w->wires, link)
 		if (it->half[0].m == m || it->half[1].m == m)
-			it->dead = true;
+			it->dead = fakenet_now(m->w->net);
 }
 
 void wires_free(struct world *w)
@@ -413,6 +428,26 @@ static void closed_early(struct stream *s, void *owner, int why)
 
 static const struct stream_ops no_owner = { .read = read_nothing, .closed = closed_early };
 
+static void announce(struct listener *l, const struct pending *p)
+{
+	vec_push(&l->pending, *p);
+	ev_defer(l->m->ev, &l->accept);
+	machine_poke(l->m);
+}
+
+int machine_connect(struct machine *m, uint16_t port, const struct addr *from)
+{
+	struct listener *l = listener_at(m, port);
+	struct pending p = { .from = *from };
+	int fd[2];
+
+	if (!l || stream_pair(fd) < 0)
+		return -1;
+	p.fd = fd[1];
+	announce(l, &p);
+	return fd[0];
+}
+
 static int connect_to(struct dial *d, struct listener *l, struct stream **ret)
 {
 	struct wire *w = mem_new(struct wire);
@@ -425,9 +460,7 @@ static int connect_to(struct dial *d, struct listener *l, struct stream **ret)
 	if (r < 0)
 		return r; /* of a test without descriptors: it ends anyway */
 	list_append(&d->m->w->wires, &w->link);
-	vec_push(&l->pending, p);
-	ev_defer(l->m->ev, &l->accept);
-	machine_poke(l->m);
+	announce(l, &p);
 	return stream_new(d->ev, fd, &d->stream, &no_owner, NULL, ret);
 }
 

@@ -168,6 +168,34 @@ void device_move(struct device *d)
 
 /* ---- verdicts ---- */
 
+/* How a device sees itself and the others, for the story of a seed that fails. */
+static void describe(const struct device *d)
+{
+	struct session_status s = session_status(d->node->session);
+	const struct netmap *m = node_map(d->node);
+	char text[ADDR_TEXT_MAX], ip[IP_TEXT_MAX];
+	wall now;
+
+	machine_enter(d->m);
+	now = ev_wall(machine_ev(d->m));
+	machine_leave(d->m);
+	printf("# %u: %s, %s, session %d, last map %.1f s ago\n", d->i, ip_text(&d->ip, ip),
+	       s.in_poll ? "connected" : "not connected", (int)s.state,
+	       (double)mono_since(s.last_map, world_now(d->t->w)) / 1e6);
+	for (struct netmap_peer *p = m ? netmap_first(m) : NULL; p; p = netmap_next(m, p)) {
+		struct engine_peer e;
+
+		engine_peer(d->node, &p->node->key, &e);
+		printf("#    %lld %s key %02x%02x home %lld handshake %.1f s ago, sent %llu, "
+		       "received %llu\n",
+		       (long long)p->node->id,
+		       addr_is_set(&e.direct) ? addr_text(&e.direct, text) : "relayed",
+		       p->node->key.b[0], p->node->key.b[1], (long long)tc_node_home_derp(p->node),
+		       (double)(now.us - e.last_handshake.us) / 1e6, (unsigned long long)e.tx_bytes,
+		       (unsigned long long)e.rx_bytes);
+	}
+}
+
 bool devices_all_talk(struct tailnet *t, uint64_t seed)
 {
 	mono now = world_now(t->w);
@@ -186,6 +214,8 @@ bool devices_all_talk(struct tailnet *t, uint64_t seed)
 			       at.us ? (double)mono_since(at, now) / 1e6 : -1.0);
 			good = false;
 		}
+	for (unsigned i = 0; !good && i < TAILNET_NODES; i++)
+		describe(&t->devices[i]);
 	return good;
 }
 

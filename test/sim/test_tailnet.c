@@ -18,10 +18,10 @@
 
 enum {
 	SCHEDULES = 12,
-	QUIET_S = 60,
+	QUIET_S = 70,
 	HOURS = 72,
 	GROWTH_MAX = 384 << 10,
-	SETTLED_S = 30, /* of that, until everybody has heard of the last policy */
+	SETTLED_S = 40, /* of that, until everybody has heard of the last policy */
 };
 
 static unsigned draw(struct tailnet *t, unsigned below)
