@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our node and the real one in turns, in one tailnet of namespaces.
 
-	bench/node/run.py BUILD [part ...]      parts: speed relayed idle start paths sizes; all of them without a name
+	bench/node/run.py BUILD [part ...]      parts: speed relayed idle start paths sizes crowd; all of them without a name
 
 Ratios within one run count, on a quiet machine. The tailnet is our coordinator with its relay.
 """
@@ -181,8 +181,47 @@ def sizes(lab):
     row('binaries, stripped', total['ours'], total['stock'], 'MB', '3 MB, 1.5 MB')
 
 
+CLEAR = """
+import asyncio, ssl
+trust = ssl.create_default_context(); trust.check_hostname = False; trust.verify_mode = ssl.CERT_NONE
+async def pump(r, w):
+    try:
+        while data := await r.read(65536):
+            w.write(data)
+    except OSError:
+        pass
+    w.close()
+async def one(r, w):
+    up_r, up_w = await asyncio.open_connection('127.0.0.1', 443, ssl=trust)
+    await asyncio.gather(pump(r, up_w), pump(up_r, w))
+async def main():
+    await (await asyncio.start_server(one, '127.0.0.1', 8080, backlog=1000)).serve_forever()
+asyncio.run(main())
+"""
+
+
+def crowd(lab, peers=1000):
+    """Memory with many peers that nobody talks to: the generator of bench/coordinator, and TLS taken off for it."""
+    public = json.loads(command(['curl', '-sk', 'https://ctl.lab/key?v=131'], ns=lab.ctl).stdout)['publicKey']
+    with open(f'{lab.dir}/keys', 'w') as f:
+        f.write(f'{public}\n{lab.key}\n')
+    clear = lab.start(lab.ctl, ['python3', '-c', CLEAR])
+    wait_until(lambda: command(['curl', '-s', 'http://127.0.0.1:8080/health'], ns=lab.ctl, ok=False).returncode == 0, 'TLS is taken off', 10)
+    swarm = lab.start(lab.ctl, [os.path.join(os.environ['FAIRLEAD_BUILD'], 'bench/coordinator/bench_coordinator_swarm'), '127.0.0.1:8080', str(peers), f'{lab.dir}/keys'],
+                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print('join', file=swarm.stdin, flush=True)
+    check(swarm.stdout.readline(), 'the peers joined')
+    for who in ('ours', 'stock'):
+        wait_until(lambda: len(lab.status(f'{who}-a')['Peer']) > peers, 'all peers are known', 120, 1)
+    time.sleep(60)
+    for i, what in enumerate(('RSS', 'PSS')):
+        row(f'{what} idle, {peers} peers', memory(lab, 'ours-a')[i], memory(lab, 'stock-a')[i], 'MB', '20 MB, 12 MB')
+    for p in (swarm, clear):
+        lab.stop(p)
+
+
 def main():
-    want = sys.argv[2:] or ['speed', 'relayed', 'idle', 'start', 'paths', 'sizes']
+    want = sys.argv[2:] or ['speed', 'relayed', 'idle', 'start', 'paths', 'sizes', 'crowd']
     print(f'{"":44s} {"fairlead":>10s} {"tailscaled":>10s}')
     with NatLab('bench') as lab:
         lab.addresses = {}
