@@ -343,6 +343,10 @@ static int come_up(struct datapath *d)
 {
 	int r = open_sockets(d, wg_listen_port(d->dev), wg_fwmark(d->dev));
 
+	if (r == -EADDRINUSE && d->any_port) {
+		log_warn("UDP port %u is taken: another one it is", wg_listen_port(d->dev));
+		r = open_sockets(d, 0, wg_fwmark(d->dev));
+	}
 	if (r < 0)
 		return log_ret(r, "cannot open UDP port %u", wg_listen_port(d->dev));
 	wg_set_bound_port(d->dev, udp_port(d->udp));
@@ -433,6 +437,7 @@ int datapath_new(const struct datapath_cfg *cfg, struct datapath **ret)
 		                .tun = cfg->tun,
 		                .dev = cfg->dev,
 		                .hooks = cfg->hooks,
+		                .any_port = cfg->any_port,
 		                .no_udp_gso = cfg->no_udp_gso,
 		                .no_udp_gro = cfg->no_udp_gro,
 		                .no_udp_tail = cfg->no_udp_tail,

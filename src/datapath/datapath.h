@@ -66,6 +66,7 @@ struct datapath_cfg {
 	struct tun *tun;       /* taken */
 	struct wg_device *dev; /* taken */
 	struct datapath_hooks hooks;
+	bool any_port; /* another one where the port that is wanted is taken */
 	bool no_udp_gso, no_udp_gro, no_tun_join; /* for kernels where they are broken */
 	bool no_udp_tail;                         /* UDP_TAIL_NEVER */
 	void (*grow)(void *arg, int fd);          /* as in struct udp_cfg; may be NULL */

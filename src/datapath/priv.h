@@ -63,7 +63,7 @@ struct datapath {
 	struct tun *tun;
 	struct wg_device *dev;
 	struct datapath_hooks hooks;
-	bool no_udp_gso, no_udp_gro, no_udp_tail, no_tun_join;
+	bool any_port, no_udp_gso, no_udp_gro, no_udp_tail, no_tun_join;
 	void (*grow)(void *arg, int fd);
 	void *grow_arg;
 	int (*bind_low)(void *arg, int fd, uint16_t port);

@@ -327,6 +327,19 @@ void engine_self(struct engine *e)
 	              peerapi_port(e->peerapi, false));
 }
 
+/* Policy may want no port that strangers can guess. */
+static void set_port(struct engine *e, const struct netmap *m)
+{
+	bool any = tc_cap_find(&m->self->cap_map, "randomize-client-port");
+	int r = mesh_set_port(e->mesh, any ? 0 : e->n->cfg.port);
+
+	if (r < 0)
+		(void)log_ret(r, "the UDP port stays as it is");
+	else
+		/* Firewall and routes name it. */
+		ev_timer_after(e->n->ev, &e->plan, 0);
+}
+
 static bool caps_changed(const struct netmap_delta *d)
 {
 	for (size_t i = 0; i < d->peers.n; i++)
@@ -343,8 +356,10 @@ void engine_map(struct engine *e, const struct netmap_delta *d)
 
 	if ((what & NETMAP_DERP) && m->derp_map)
 		set_relays(e, m->derp_map);
-	if (what & NETMAP_SELF)
+	if (what & NETMAP_SELF) {
 		engine_self(e);
+		set_port(e, m);
+	}
 	for (size_t i = 0; d && i < d->peers.n; i++)
 		change_peer(e, &d->peers.v[i]);
 	for (struct netmap_peer *p = d ? NULL : netmap_first(m); p; p = netmap_next(m, p))

@@ -136,6 +136,7 @@ static int make_tunnel(struct mesh *m)
 		                    .tun = m->cfg.tun,
 		                    .grow = m->cfg.grow,
 		                    .grow_arg = m->cfg.grow_arg,
+		                    .any_port = true,
 		                    .dev = wg_device_new(&dev) };
 	struct wg_change change = { .set = WG_SET_PRIVATE_KEY | WG_SET_LISTEN_PORT,
 		                    .private_key = m->cfg.node,
@@ -209,6 +210,25 @@ uint16_t mesh_port(const struct mesh *m)
 	const struct wg_device *dev = m->dp ? datapath_device(m->dp) : NULL;
 
 	return dev && wg_is_up(dev) ? wg_listen_port(dev) : 0;
+}
+
+int mesh_set_port(struct mesh *m, uint16_t port)
+{
+	struct wg_change change = { .set = WG_SET_LISTEN_PORT, .listen_port = port };
+	int r;
+
+	if (port == m->cfg.port)
+		return 0;
+	r = datapath_apply(m->dp, &change);
+	wg_change_done(&change);
+	if (r < 0)
+		return r;
+	m->cfg.port = port;
+	/* Mappings and endpoints were those of the port before. */
+	m->kept.n = 0;
+	paths_link_changed(m->paths, mesh_now(m));
+	mesh_restun_now(m);
+	return 0;
 }
 
 void mesh_traffic(const struct mesh *m, struct mesh_traffic *ret)

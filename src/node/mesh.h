@@ -102,7 +102,7 @@ struct mesh_cfg {
 	const struct proxy_env *proxy; /* to relays; NULL: none */
 	struct node_priv node;
 	struct disco_priv disco;
-	uint16_t port;                   /* of the UDP sockets; 0: any */
+	uint16_t port;                   /* of the UDP sockets; 0, or it is taken: any */
 	bool no_mark;                    /* SO_MARK is not allowed here (a test without root) */
 	bool only_tcp443;                /* never UDP */
 	bool never_direct;               /* data over relays alone, for tests */
@@ -117,6 +117,8 @@ void mesh_free(struct mesh *m);
 const struct tun *mesh_tun(const struct mesh *m);
 /* The port bound in fact; 0 while down. */
 uint16_t mesh_port(const struct mesh *m);
+/* From now on this one, 0: any. -errno, and it stays what it was. */
+NODISCARD int mesh_set_port(struct mesh *m, uint16_t port);
 
 /* The relays there are; deep-copied. A home that is gone is given up. */
 void mesh_set_relays(struct mesh *m, const struct derp_map *map);

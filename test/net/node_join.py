@@ -3,12 +3,13 @@
 	ours --+
 	       +-- hub: control server, derper
 	stock -+
+	plain -+   a WireGuard device that knows nothing of tailnets
 """
-import json, os, sys, tempfile
+import base64, json, os, signal, sys, tempfile
 
 from netlab import *
 
-HUB, OURS, STOCK = '10.88.0.1', '10.88.0.10', '10.88.0.11'
+HUB, OURS, STOCK, PLAIN = '10.88.0.1', '10.88.0.10', '10.88.0.11', '10.88.0.12'
 CONTROL = f'http://{HUB}:8080'
 
 
@@ -20,7 +21,8 @@ class NodeLab(Lab):
         self.ip(self.hub, 'link', 'add', 'br0', 'type', 'bridge')
         self.address(self.hub, 'br0', f'{HUB}/24')
         self.ip(self.hub, 'link', 'set', 'br0', 'up')
-        for ns, wire, address in ((self.ns_ours, 'o', OURS), (self.ns_stock, 's', STOCK)):
+        self.ns_plain = self.namespace('plain')
+        for ns, wire, address in ((self.ns_ours, 'o', OURS), (self.ns_stock, 's', STOCK), (self.ns_plain, 'p', PLAIN)):
             self.veth(self.hub, wire, [], ns, 'eth0', [f'{address}/24'])
             self.ip(self.hub, 'link', 'set', wire, 'master', 'br0')
             self.ip(ns, 'route', 'add', 'default', 'via', HUB)
@@ -35,7 +37,9 @@ class NodeLab(Lab):
             {'Name': '1a', 'RegionID': 1, 'HostName': HUB, 'IPv4': HUB, 'DERPPort': 3340, 'InsecureForTests': True}]}
         with open(self.path('derp.json'), 'w') as f:
             json.dump({'Regions': {'1': region}}, f)
-        self.start(self.hub, [peer('testcontrol'), '-listen', f'{HUB}:8080', '-derpmap', self.path('derp.json'), '-dns', 'ts.test'])
+        self.tell([])
+        self.control = self.start(self.hub, [peer('testcontrol'), '-listen', f'{HUB}:8080', '-derpmap', self.path('derp.json'), '-dns', 'ts.test',
+                              '-nodes', self.path('nodes.json')])
         self.start(self.hub, [peer('derper'), '-a', f'{HUB}:3340', '-certmode', 'manual', '-certdir', self.dir, '-hostname', HUB,
                               '-c', self.path('derper.key'), '-http-port', '-1'])
         self.ours = self.daemon()
@@ -44,6 +48,10 @@ class NodeLab(Lab):
                    env={'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_FIREWALL_MODE': 'nftables'}, log=self.path('stock.log'))
         for who in ('ours', 'stock'):
             wait_until(lambda: os.path.exists(self.path(f'{who}.sock')), f'{who} serves its local API')
+
+    def tell(self, nodes):
+        with open(self.path('nodes.json'), 'w') as f:
+            json.dump(nodes, f)
 
     def daemon(self):
         os.makedirs(self.path('ours'), mode=0o700, exist_ok=True)
@@ -108,6 +116,35 @@ def shields(lab):
     check(lab.ping(lab.ns_ours, 'stock'), 'ours can ping stock')
     lab.stock('ours', 'set', '--shields-up=false')
     wait_until(lambda: lab.ping(lab.ns_stock, 'ours'), 'stock reaches ours again')
+
+
+@test('a peer that is plain WireGuard is reached at its endpoint, from either kind of node')
+def plain(lab):
+    dev, address = f'flp{lab.tag}', '10.64.0.1'
+    key, public = key_pair()
+    lab.start(lab.ns_plain, [os.path.join(BUILD, 'src/main/fairlead-wg'), '--foreground', dev])
+    wait_until(lambda: command(['wg', 'show', dev], ns=lab.ns_plain, ok=False).returncode == 0, 'the device is there')
+    with open(lab.path('plain.key'), 'w') as f:
+        f.write(key)
+    peers = []
+    for who in ('ours', 'stock'):
+        its = base64.b64encode(bytes.fromhex(lab.status(who)['Self']['PublicKey'].split(':')[1])).decode()
+        peers += ['peer', its, 'allowed-ips', f'{lab.ip_of(who)}/32']
+    command(['wg', 'set', dev, 'listen-port', '51820', 'private-key', lab.path('plain.key')] + peers, ns=lab.ns_plain)
+    lab.address(lab.ns_plain, dev, f'{address}/32')
+    lab.ip(lab.ns_plain, 'link', 'set', dev, 'up')
+    lab.ip(lab.ns_plain, 'route', 'add', '100.64.0.0/10', 'dev', dev)
+    lab.tell([{'ID': 900, 'StableID': 'n900', 'Name': 'plain.ts.test.', 'Key': 'nodekey:' + base64.b64decode(public).hex(), 'Addresses': [f'{address}/32'],
+               'AllowedIPs': [f'{address}/32'], 'Endpoints': [f'{PLAIN}:51820'], 'IsWireGuardOnly': True, 'MachineAuthorized': True, 'Hostinfo': {}}])
+    lab.control.send_signal(signal.SIGHUP)
+    for who, ns in (('stock', lab.ns_stock), ('ours', lab.ns_ours)):
+        wait_until(lambda: command(['ping', '-c', '1', '-W', '1', address], ns=ns, ok=False).returncode == 0, f'{who} reaches it', 20)
+    check(command(['ping', '-c', '1', '-W', '2', lab.ip_of('ours')], ns=lab.ns_plain).returncode == 0, 'and it reaches ours')
+    # It moves: what it sends from elsewhere is answered there.
+    command(['wg', 'set', dev, 'listen-port', '51821'], ns=lab.ns_plain)
+    wait_until(lambda: command(['ping', '-c', '1', '-W', '1', lab.ip_of('ours')], ns=lab.ns_plain, ok=False).returncode == 0, 'from another port', 20)
+    entry = [p for p in lab.status('ours')['Peer'].values() if p['HostName'] == 'plain' or p['DNSName'] == 'plain.ts.test.'][0]
+    check(entry['CurAddr'] == f'{PLAIN}:51821', entry['CurAddr'])
 
 
 @test('down takes the interface away, up brings it back')

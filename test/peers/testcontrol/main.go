@@ -78,6 +78,7 @@ func main() {
 	online := flag.Bool("all-online", true, "tell that every peer is online")
 	dnsConfig := flag.String("dnsconfig", "", "file with the DNS configuration as JSON, beside -dns")
 	capsFile := flag.String("caps", "", "file with capabilities of nodes as JSON")
+	extra := flag.String("nodes", "", "file with a list of nodes as JSON that are told to all, beside those that register")
 	approve := flag.Bool("approve", false, "approve every route that is advertised")
 	relayGrants := flag.Bool("peer-relay", false, "let peers relay for each other")
 	flag.Parse()
@@ -113,6 +114,13 @@ func main() {
 			readJSON(*capsFile, &c)
 		}
 		caps.Store(&c)
+		if *extra != "" {
+			var nodes []*tailcfg.Node
+			readJSON(*extra, &nodes)
+			for _, n := range nodes {
+				s.UpdateNode(n)
+			}
+		}
 	}
 	read()
 	go follow(s, *approve, func() map[string]tailcfg.NodeCapMap { return *caps.Load() })
