@@ -12,6 +12,7 @@ struct reading {
 	struct host_facts *out;
 	const char *own_dev;
 	VEC(struct rtnl_link) links;
+	VEC(struct rtnl_addr) v4;
 	struct rtnl_route best;
 };
 
@@ -53,6 +54,8 @@ static int see_addr(void *arg, const struct rtnl_addr *a)
 	if (!internal) {
 		vec_push(&r->out->addrs, a->prefix.ip);
 		r->out->has4 |= ip_is4(&a->prefix.ip);
+		if (ip_is4(&a->prefix.ip))
+			vec_push(&r->v4, *a);
 		r->out->has6 |= !ip_is4(&a->prefix.ip);
 	}
 	if (!prefix_is_host(&net) && !has_net(r->out, &net))
@@ -74,6 +77,24 @@ static int see_route(void *arg, const struct rtnl_route *route)
 	return 0;
 }
 
+/* The address that the gateway knows us by: of its network, or else any of that interface. */
+static void find_gateway(struct reading *r)
+{
+	struct host_facts *f = r->out;
+
+	if (!r->best.has_via || !ip_is4(&r->best.via))
+		return;
+	f->gateway4 = r->best.via;
+	vec_each(struct rtnl_addr *, a, &r->v4) {
+		bool near = prefix_contains(&a->prefix, &f->gateway4);
+
+		if (a->index == r->best.index && (near || ip_is_zero(&f->towards4)))
+			f->towards4 = a->prefix.ip;
+		if (a->index == r->best.index && near)
+			return;
+	}
+}
+
 int host_facts_read(const char *own_dev, struct host_facts *ret)
 {
 	AUTO(rtnl_free) struct rtnl *nl = NULL;
@@ -92,9 +113,10 @@ int host_facts_read(const char *own_dev, struct host_facts *ret)
 
 	if (l)
 		memcpy(ret->default_dev, l->name, sizeof(ret->default_dev));
-	if (l && r.best.has_via && ip_is4(&r.best.via))
-		ret->gateway4 = r.best.via;
+	if (l)
+		find_gateway(&r);
 	vec_done(&r.links);
+	vec_done(&r.v4);
 	return err;
 }
 
@@ -108,7 +130,8 @@ void host_facts_done(struct host_facts *f)
 bool host_facts_eq(const struct host_facts *a, const struct host_facts *b)
 {
 	if (a->addrs.n != b->addrs.n || a->nets.n != b->nets.n || a->ip6 != b->ip6 ||
-	    strcmp(a->default_dev, b->default_dev) != 0 || !ip_eq(&a->gateway4, &b->gateway4))
+	    strcmp(a->default_dev, b->default_dev) != 0 || !ip_eq(&a->gateway4, &b->gateway4) ||
+	    !ip_eq(&a->towards4, &b->towards4))
 		return false;
 	for (size_t i = 0; i < a->addrs.n; i++)
 		if (!ip_eq(&a->addrs.v[i], &b->addrs.v[i]))

@@ -17,6 +17,7 @@ struct host_facts {
 	bool ip6;                              /* the kernel has IPv6 at all */
 	char default_dev[ROUTER_NAME_MAX + 1]; /* of the default route in the main table, or "" */
 	struct ip gateway4;                    /* of that route; zero: none */
+	struct ip towards4;                    /* our address on its interface; zero: none */
 };
 
 /* own_dev is left out. Zero *ret before; end it with host_facts_done. -errno */

@@ -164,6 +164,7 @@ static void tell_host(struct engine *e, bool major)
 		.have4 = e->facts.has4,
 		.have6 = e->facts.has6,
 		.gateway = e->facts.gateway4,
+		.gateway_self = e->facts.towards4,
 	};
 
 	if (e->n->declared) {

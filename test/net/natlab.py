@@ -254,13 +254,13 @@ class NatLab(Lab):
 
     # --- nodes ---
 
-    def daemon(self, name, stock, port=41641, env=None):
+    def daemon(self, name, stock, port=41641, env=None, args=()):
         """Starts our daemon or the stock one on the host."""
         d = f'{self.dir}/{name}'
         program = peer('tailscaled') if stock else os.path.join(BUILD, 'src/main/fairleadd')
         e = {'SSL_CERT_FILE': f'{self.dir}/ctl.crt', 'TS_NO_LOGS_NO_SUPPORT': 'true', 'TS_DEBUG_FIREWALL_MODE': 'nftables', **(env or {})}
         p = self.start(self.hosts[name], [program, '--tun', f'f{self.tag}{len(self.daemons)}', '--statedir', d, '--socket', f'{d}/sock', '--port', str(port),
-                                          '--no-logs-no-support'], env=e, log=f'{d}/log')
+                                          '--no-logs-no-support', *args], env=e, log=f'{d}/log')
         self.daemons[name] = p
         wait_until(lambda: os.path.exists(f'{d}/sock'), f'{name} listens', 30)
         return p
