@@ -10,6 +10,7 @@
 
 enum {
 	WAIT_US = 250000,
+	SSDP_LATE_US = 4000000, /* a search gives two seconds, and the way takes its time */
 	HTTP_US = 3000000,
 	SEEN_US = 600 * 1000000,
 	RETRY_US = 600 * 1000000,
@@ -66,6 +67,7 @@ struct portmap {
 	bool wanted;
 	mono deadline;
 	mono pmp_seen, pcp_seen, upnp_seen; /* 0: never */
+	mono probed;                        /* when they were last asked for */
 	struct ip pmp_address;              /* of the router, as NAT-PMP says; zero: not known */
 	uint32_t pmp_epoch;
 	uint8_t nonce[PCP_NONCE];
@@ -234,6 +236,7 @@ static void probe(struct portmap *p, mono now)
 	struct addr multicast = { .ip = ip4(239, 255, 255, 250), .port = PORTMAP_SSDP_PORT };
 
 	p->state = PROBE;
+	p->probed = now;
 	p->deadline = mono_after(now, WAIT_US);
 	p->n_found = 0;
 	if (!p->cfg.no_pmp)
@@ -402,7 +405,11 @@ static void recv_ssdp(struct portmap *p, mono now, struct span d)
 {
 	struct upnp_found f;
 
-	if (p->state != PROBE || p->n_found >= FOUND_MAX || upnp_found_read(d, &f) < 0)
+	/* A router may take the seconds that a search gives it: it is not too late then. */
+	bool late = p->state == IDLE && p->map.by == PORTMAP_BY_NONE && p->n_found == 0 &&
+	            mono_since(p->probed, now) < SSDP_LATE_US;
+
+	if ((p->state != PROBE && !late) || p->n_found >= FOUND_MAX || upnp_found_read(d, &f) < 0)
 		return;
 	/* Whatever it names, it is the router that is asked. */
 	f.at.ip = p->cfg.gateway;
@@ -420,6 +427,8 @@ static void recv_ssdp(struct portmap *p, mono now, struct span d)
 	memmove(&p->found[at + 1], &p->found[at], (p->n_found - at) * sizeof(f));
 	p->found[at] = f;
 	p->n_found++;
+	if (late)
+		start_upnp(p, now);
 }
 
 void portmap_recv(struct portmap *p, mono now, const struct addr *from, struct span datagram)

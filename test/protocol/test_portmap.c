@@ -179,21 +179,26 @@ static const char description[] =
 	"<controlURL>/ctl/PPP</controlURL></service>"
 	"<service><serviceType> urn:schemas-upnp-org:service:WANIPConnection:1 </serviceType>"
 	"<controlURL>ctl/IPConn</controlURL></service></serviceList></device></deviceList></"
-        "device></root>";
+	"device></root>";
 
 static void answer(unsigned status, const char *xml)
 {
 	portmap_http(p, now, status, span_str(xml));
 }
 
-static void find_upnp(void)
+static void say_upnp(void)
 {
 	struct addr from = { .ip = cfg.gateway, .port = 1900 };
 
+	portmap_recv(p, now, &from, SPAN_LIT(ssdp));
+}
+
+static void find_upnp(void)
+{
 	start();
 	(void)drain();
-	portmap_recv(p, now, &from, SPAN_LIT(ssdp));
-	portmap_recv(p, now, &from, SPAN_LIT(ssdp));
+	say_upnp();
+	say_upnp();
 	pass(250000);
 	CHECK(next());
 	CHECK_EQ(out.act, PORTMAP_HTTP);
@@ -249,6 +254,28 @@ static void a_gateway_without_an_address_gets_no_lease(void)
 	}
 	CHECK_STR(mapping(), "none");
 	CHECK_EQ(mono_since(now, portmap_deadline(p)), 600 * US_PER_S);
+	portmap_free(p);
+}
+
+static void a_router_that_answers_a_search_late_is_asked_all_the_same(void)
+{
+	start();
+	(void)drain();
+	pass(250000);
+	CHECK_EQ(drain(), 0);
+	pass(1500000);
+	say_upnp();
+	CHECK(next());
+	CHECK_EQ(out.act, PORTMAP_HTTP);
+	CHECK_EQ(drain(), 0);
+	portmap_free(p);
+	/* Not out of nowhere. */
+	start();
+	(void)drain();
+	pass(250000);
+	pass(5000000);
+	say_upnp();
+	CHECK_EQ(drain(), 0);
 	portmap_free(p);
 }
 
@@ -308,6 +335,7 @@ int main(void)
 	RUN(pcp_answers_count_with_our_nonce_alone);
 	RUN(upnp_maps_through_the_connected_service_with_a_public_address);
 	RUN(a_gateway_without_an_address_gets_no_lease);
+	RUN(a_router_that_answers_a_search_late_is_asked_all_the_same);
 	RUN(silence_is_tried_again_after_ten_minutes);
 	RUN(a_public_gateway_is_left_alone);
 	RUN(urls_that_could_smuggle_a_request_are_refused);
