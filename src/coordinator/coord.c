@@ -143,6 +143,7 @@ static void on_tick(struct ev_timer *t, mono now)
 	           co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
 	logins_tick(co->logins, now);
 	sshchecks_tick(co->sshchecks, now);
+	tailnet_policy_retest(co->policy, ev_wall(co->ev));
 	ev_timer_after(co->ev, &co->tick, TICK_US);
 }
 

@@ -3,16 +3,21 @@
 #include "coordinator/front.h"
 #include "coordinator/logins.h"
 #include "coordinator/streams.h"
+#include "coordinator/tailnet_policy.h"
 
 struct value {
 	const char *name, *type, *help;
 	uint64_t value;
+	const char *labels; /* "{a=\"b\"}"; NULL: none */
 };
 
+/* help NULL: another value of the one before. */
 static void put(struct buf *out, const struct value *v)
 {
-	buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", v->name, v->help, v->name, v->type,
-	        v->name, (unsigned long long)v->value);
+	if (v->help)
+		buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", v->name, v->help, v->name, v->type);
+	buf_fmt(out, "%s%s %llu\n", v->name, v->labels ? v->labels : "",
+	        (unsigned long long)v->value);
 }
 
 /* Connections that were closed on the other side's account, by reason. */
@@ -47,6 +52,9 @@ void metrics_get(struct coord_call *c)
 		  front_refused(co->front) },
 		{ "fairlead_visibility_classes", "gauge", "Classes of nodes that see alike.",
 		  visibility_class_count(maphub_visibility(co->hub)) },
+		{ "fairlead_policy_tests_failing", "gauge",
+		  "Tests inside the policy that fail with the users and nodes there are.",
+		  tailnet_policy_failing(co->policy) },
 		{ "fairlead_changes_total", "counter", "Changes of the tailnet.",
 		  state_seq(co->st) },
 		{ "fairlead_map_full_total", "counter", "Full maps built.", m->full },
@@ -60,8 +68,14 @@ void metrics_get(struct coord_call *c)
 		/* Names that dashboards made for Headscale look for. */
 		{ "headscale_nodestore_nodes", "gauge", "Registered nodes.",
 		  state_node_count(co->st) },
+		{ "headscale_nodestore_queue_depth", "gauge",
+		  "Changes that wait: none, as they are made one by one.", 0 },
 		{ "headscale_mapresponse_sent_total", "counter", "Map messages sent.",
-		  m->full + m->delta },
+		  m->full + m->delta, "{status=\"ok\",type=\"map\"}" },
+		{ "headscale_mapresponse_generated_total", "counter", "Map messages made.", m->full,
+		  "{response_type=\"full\"}" },
+		{ "headscale_mapresponse_generated_total", "counter", NULL,
+		  m->delta - m->delta_shared, "{response_type=\"change\"}" },
 	};
 	struct buf out = { 0 };
 

@@ -14,6 +14,9 @@ struct tailnet_policy {
 	struct pol_filter filter; /* scratch */
 	struct pol_ssh ssh;
 	struct pol_attrs attrs;
+	bool untested; /* since users or nodes changed */
+	wall tested;
+	unsigned failing;
 };
 
 struct tailnet_policy *tailnet_policy_new(const char *server_url)
@@ -242,6 +245,8 @@ int tailnet_policy_set(struct tailnet_policy *t, struct span text, enum policy_s
 	t->base += pol_engine_seq(t->e) + 1;
 	pol_engine_free(t->e);
 	t->e = e;
+	t->untested = true;
+	t->tested = (wall){ 0 };
 	if (t->st) {
 		state_auto_approve(t->st, now);
 		state_announce(t->st, CHANGE_POLICY);
@@ -265,6 +270,32 @@ void tailnet_policy_explain(const struct policy_issues *issues, struct fault *re
 		                i->line, i->column, i->message);
 }
 
+void tailnet_policy_retest(struct tailnet_policy *t, wall now)
+{
+	struct pol_test_report report = { 0 };
+	unsigned failing;
+
+	if (!t->untested || now.us - t->tested.us < RETEST_US)
+		return;
+	t->untested = false;
+	t->tested = now;
+	pol_run_tests(t->e, &report);
+	failing = (unsigned)report.failures.n;
+	if (failing && failing != t->failing)
+		vec_each(const struct pol_test_failure *, f, &report.failures)
+			log_warn("policy: %s[%u] fails now: %s", f->ssh ? "sshTests" : "tests",
+			         f->index, f->message);
+	if (!failing && t->failing)
+		log_info("policy: its tests pass again");
+	t->failing = failing;
+	pol_test_report_done(&report);
+}
+
+unsigned tailnet_policy_failing(const struct tailnet_policy *t)
+{
+	return t->failing;
+}
+
 /* ---- changes ---- */
 
 static void users_changed(struct tailnet_policy *t)
@@ -283,10 +314,13 @@ void tailnet_policy_changed(struct tailnet_policy *t, const struct change *c)
 
 	if (!t->st)
 		return;
-	if (c->kind == CHANGE_USER)
+	if (c->kind == CHANGE_USER) {
 		users_changed(t);
+		t->untested = true;
+	}
 	if (c->kind != CHANGE_NODE || !(c->what & NODE_JUDGED))
 		return;
+	t->untested = true;
 	n = state_node(t->st, c->id);
 	if (n && n->authorized)
 		put_node(t->e, n, &what);

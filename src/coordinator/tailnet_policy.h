@@ -48,6 +48,15 @@ NODISCARD int tailnet_policy_set(struct tailnet_policy *t, struct span text,
 /* The same verdict, and nothing is put in force. */
 NODISCARD int tailnet_policy_check(struct tailnet_policy *t, struct span text,
                                    struct policy_issues *issues);
+/*
+ * Call it now and then: runs the tests inside again when users or nodes have
+ * changed, not more often than RETEST_US. What fails now and stopped nobody is
+ * logged when its number changes.
+ */
+enum { RETEST_US = 30 * 1000 * 1000 };
+void tailnet_policy_retest(struct tailnet_policy *t, wall now);
+/* Tests that failed the last time. */
+unsigned tailnet_policy_failing(const struct tailnet_policy *t);
 /* "line 3, column 5: ..." of the first error. */
 void tailnet_policy_explain(const struct policy_issues *issues, struct fault *ret);
 void tailnet_policy_changed(struct tailnet_policy *t, const struct change *c);

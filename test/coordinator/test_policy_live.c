@@ -140,6 +140,34 @@ static void tags_and_routes_are_the_policys_to_allow(void)
 	teardown(&l);
 }
 
+static void tests_run_again_when_nodes_change_and_what_fails_then_is_counted(void)
+{
+	struct live l;
+	struct texts tags = { 0 };
+	struct policy_issues issues = { 0 };
+
+	setup(&l);
+	CHECK_OK(tailnet_policy_set(
+		l.p,
+		SPAN_LIT("{\"tagOwners\":{\"tag:web\":[],\"tag:other\":[]},"
+	                 "\"acls\":[{\"action\":\"accept\",\"src\":[\"ann@\"],"
+	                 "\"dst\":[\"tag:web:22\"]}],\"tests\":[{\"src\":\"ann@\","
+	                 "\"accept\":[\"tag:web:22\"]}]}"),
+		POLICY_ON_WRITE, l.t.now, &issues));
+	tailnet_policy_retest(l.p, l.t.now);
+	CHECK_EQ(tailnet_policy_failing(l.p), 0);
+	texts_add(&tags, SPAN_LIT("tag:other"));
+	CHECK_OK(state_node_set_tags(l.t.st, l.web->id, &tags, l.t.now, "test", NULL));
+	tailnet_policy_retest(l.p, l.t.now);
+	CHECK_EQ(tailnet_policy_failing(l.p), 0); /* not so soon */
+	l.t.now.us += RETEST_US;
+	tailnet_policy_retest(l.p, l.t.now);
+	CHECK_EQ(tailnet_policy_failing(l.p), 1);
+	texts_done(&tags);
+	policy_issues_done(&issues);
+	teardown(&l);
+}
+
 int main(void)
 {
 	RUN(nodes_that_join_are_judged);
@@ -147,5 +175,6 @@ int main(void)
 	RUN(a_bad_text_changes_nothing);
 	RUN(tests_that_fail_stop_a_write_but_not_a_start);
 	RUN(tags_and_routes_are_the_policys_to_allow);
+	RUN(tests_run_again_when_nodes_change_and_what_fails_then_is_counted);
 	return check_done();
 }

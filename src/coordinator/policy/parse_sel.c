@@ -165,10 +165,14 @@ static bool classify_host(struct policy *p, struct sel *s, struct refusal *f)
 	return true;
 }
 
-static bool classify_user(struct sel *s)
+static bool classify_user(struct policy *p, struct sel *s, struct refusal *f)
 {
 	s->kind = SEL_USER;
 	s->name = s->text;
+	if (span_starts(s->text, "user:") && !span_starts(s->text, "user:*@"))
+		return refuse(f, POLICY_BAD_SELECTOR,
+		              arena_fmt(&p->arena, "only user:*@DOMAIN stands for users: \"%.*s\"",
+		                        SPAN_FMT(s->text)));
 	if (span_starts(s->text, "user:*@")) {
 		s->kind = SEL_DOMAIN;
 		s->name = span_from(s->text, strlen("user:*@"));
@@ -195,7 +199,7 @@ static bool classify(struct policy *p, struct sel *s, struct refusal *f)
 	if (span_starts(s->text, "group:"))
 		return classify_group(p, s, f);
 	if (span_find(s->text, '@') < s->text.n)
-		return classify_user(s);
+		return classify_user(p, s, f);
 	if (span_starts(s->text, "tag:"))
 		return classify_tag(p, s, f);
 	if (span_starts(s->text, "autogroup:"))
