@@ -115,7 +115,26 @@ static void print_list(struct cli *cli, const char *title, const struct js *list
 
 static bool is_reverse_zone(struct span suffix)
 {
-	return suffix.n > 6 && memcmp(suffix.p + suffix.n - 6, ".arpa.", 6) == 0;
+	return span_ends(suffix, ".arpa.") || span_ends(suffix, ".arpa");
+}
+
+/* Addresses of tailnets have 65 zones; they say nothing to a person. */
+static void print_suffixes(struct cli *cli, const struct js *list)
+{
+	unsigned zones = 0;
+
+	(void)fputs("  for", cli->out);
+	if (!js_first(list))
+		(void)fputs(" all names", cli->out);
+	for (const struct js *v = js_first(list); v; v = v->next) {
+		if (is_reverse_zone(js_text(v)))
+			zones++;
+		else
+			(void)fprintf(cli->out, " *.%.*s", SPAN_FMT(js_text(v)));
+	}
+	if (zones)
+		(void)fprintf(cli->out, " and addresses of tailnets (%u zones)", zones);
+	(void)fputc('\n', cli->out);
 }
 
 static void print_routes(struct cli *cli, const struct js *routes, bool all)
@@ -153,28 +172,29 @@ static void print_force(struct cli *cli, const struct found *f, bool all)
 		(void)fputs("Not running: names of the tailnet are not resolved.\n", cli->out);
 		return;
 	}
-	(void)fprintf(cli->out, "The host's resolver is told by way of %.*s: %.*s.\n",
+	(void)fprintf(cli->out, "The host's resolver is told by way of %.*s (%.*s).\n",
 	              SPAN_FMT(js_text(js_get(force, "Manager"))),
 	              SPAN_FMT(js_text(js_get(force, "Why"))));
 	if (!told || told->kind != JS_OBJECT || !js_first(js_get(told, "Nameservers"))) {
 		(void)fputs("It is left alone now; 100.100.100.100 answers those who ask it.\n",
 		            cli->out);
 	} else {
-		print_list(cli, "It asks", js_get(told, "Nameservers"), "nobody");
-		print_list(cli, "  for names under", js_get(told, "MatchDomains"), "any suffix");
-		print_list(cli, "  and searches in", js_get(told, "SearchDomains"), "no domain");
+		print_list(cli, "It is to ask", js_get(told, "Nameservers"), "nobody");
+		print_suffixes(cli, js_get(told, "MatchDomains"));
+		print_list(cli, "  and completes short names by", js_get(told, "SearchDomains"),
+		           "nothing");
 	}
 	if (f->host.status == 200)
 		print_list(cli, "Before us it asked", js_get(f->host.json, "Nameservers"),
 		           "nobody");
 	print_routes(cli, js_get(force, "Routes"), all);
-	(void)fprintf(
-		cli->out,
-		"\n%lld questions to others, %lld answered from %lld kept, %lld unanswered.\n",
-		(long long)js_int(js_get(force, "Asked"), 0),
-		(long long)js_int(js_get(force, "FromCache"), 0),
-		(long long)js_int(js_get(force, "Cached"), 0),
-		(long long)js_int(js_get(force, "Unanswered"), 0));
+	(void)fprintf(cli->out,
+	              "\nSince the start: %lld asked of others, %lld of them without an answer; "
+	              "%lld answered from memory (%lld answers kept).\n",
+	              (long long)js_int(js_get(force, "Asked"), 0),
+	              (long long)js_int(js_get(force, "Unanswered"), 0),
+	              (long long)js_int(js_get(force, "FromCache"), 0),
+	              (long long)js_int(js_get(force, "Cached"), 0));
 }
 
 static void print_status(struct cli *cli, const struct found *f, bool all)

@@ -53,6 +53,7 @@ struct dnsd {
 	size_t n_conns;
 	struct ev_timer timer;
 	struct ev_defer pump;
+	bool taken; /* TCP, by another server */
 	bool well;
 	uint64_t seen_spoken, seen_silent, silent;
 	uint8_t answer[DNS_TCP_MAX + LENGTH];
@@ -364,6 +365,31 @@ void dnsd_cancel(struct dnsd_ask *a)
 
 /* ---- life ------------------------------------------------------------------------ */
 
+/* Does another server have the port for all addresses, or ours alone? */
+static bool is_wildcard(const struct dgram_cfg *cfg)
+{
+	struct dgram_cfg beside = *cfg;
+	AUTO(dgram_close) struct dgram *probe = NULL;
+
+	beside.bind.ip.b[sizeof(beside.bind.ip.b) - 1] ^= 1;
+	return dgram_open(&beside, &probe) == -EADDRINUSE;
+}
+
+/*
+ * dnsmasq and others listen for all addresses and allow a more exact one beside
+ * theirs. By TCP there is no such way.
+ */
+static int open_udp(struct dgram_cfg *cfg, struct dgram **ret)
+{
+	int r = dgram_open(cfg, ret);
+
+	if (r == -EADDRINUSE && is_wildcard(cfg)) {
+		cfg->share = true;
+		r = dgram_open(cfg, ret);
+	}
+	return r;
+}
+
 static int open_endpoint(struct dnsd *d, const struct addr *at)
 {
 	struct endpoint *e = &d->at[d->n_at];
@@ -373,7 +399,7 @@ static int open_endpoint(struct dnsd *d, const struct addr *at)
 	struct listen_cfg tcp = {
 		.accepted = on_accepted, .owner = e, .backlog = DNSD_TCP_MAX, .freebind = true
 	};
-	int r = dgram_open(&udp, &e->udp);
+	int r = open_udp(&udp, &e->udp);
 
 	if (r < 0)
 		return r;
@@ -381,6 +407,7 @@ static int open_endpoint(struct dnsd *d, const struct addr *at)
 	d->n_at++;
 	/* Without TCP most names still resolve: worse, but not nothing. */
 	r = listener_tcp(d->cfg.ev, at, &tcp, &e->tcp);
+	d->taken = d->taken || r == -EADDRINUSE;
 	if (r < 0) {
 		char text[ADDR_TEXT_MAX];
 
@@ -481,6 +508,11 @@ const struct dns_config *dnsd_config(const struct dnsd *d)
 void dnsd_flush(struct dnsd *d)
 {
 	dns_forward_flush(d->forward);
+}
+
+bool dnsd_tcp_taken(const struct dnsd *d)
+{
+	return d->taken;
 }
 
 void dnsd_stats(const struct dnsd *d, struct dns_forward_stats *ret)

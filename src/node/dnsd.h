@@ -41,9 +41,11 @@ struct dnsd_cfg {
 	void *ctx;
 };
 
-/* -errno: nothing could be bound. */
+/* -errno: nothing could be bound; -EADDRINUSE: another server has the port. */
 NODISCARD int dnsd_new(const struct dnsd_cfg *cfg, struct dnsd **ret);
 void dnsd_free(struct dnsd *d);
+/* Another server answers by TCP in our place. */
+bool dnsd_tcp_taken(const struct dnsd *d);
 /* Takes a sealed configuration; NULL: every query is SERVFAIL. */
 void dnsd_set_config(struct dnsd *d, struct dns_config *take);
 const struct dns_config *dnsd_config(const struct dnsd *d);

@@ -99,6 +99,17 @@ static void look_at_names(struct node *n)
 		[NAMES_UNTOLD] = { HEALTH_DNS_SET,
 		                   "The resolver of this host could not be told of the tailnet's "
 		                   "names." },
+		[NAMES_LOCKED] = { HEALTH_DNS_LOCKED,
+		                   "/etc/resolv.conf is write-protected, so the resolver of this "
+		                   "host does not know of the tailnet's names. If lsattr shows "
+		                   "an \"i\" for it, chattr -i takes that away; or it is mounted "
+		                   "read-only. With --accept-dns=false it is left alone." },
+		[NAMES_TAKEN] = { HEALTH_DNS_TAKEN,
+		                  "Another DNS server on this host has port 53 of all addresses, "
+		                  "100.100.100.100 too: names of the tailnet are answered in part, "
+		                  "or not at all. `ss -lntup sport = 53` shows which; let it "
+		                  "listen at addresses of its own (dnsmasq: bind-interfaces, and "
+		                  "except-interface for ours), then start fairleadd anew." },
 		[NAMES_OVERWRITTEN] = { HEALTH_DNS_LOST,
 		                        "System DNS config not ideal. /etc/resolv.conf overwritten "
 		                        "by another program again and again." },

@@ -41,6 +41,8 @@ static unsigned causes_of(enum health_code code)
 	case HEALTH_DNS_SILENT:
 	case HEALTH_DNS_READ:
 	case HEALTH_DNS_SET:
+	case HEALTH_DNS_LOCKED:
+	case HEALTH_DNS_TAKEN:
 	case HEALTH_DNS_LOST:
 	case HEALTH_CODES:
 		break;

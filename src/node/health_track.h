@@ -32,6 +32,8 @@
 	X(DNS_SILENT,   "dns-forward-failing",         "DNS unavailable",                            "medium", 0,   true)  \
 	X(DNS_READ,     "dns-read-os-config-failed",   "Failed to read system DNS configuration",    "low",    0,   false) \
 	X(DNS_SET,      "dns-set-os-config-failed",    "Failed to set system DNS configuration",     "medium", 0,   false) \
+	X(DNS_LOCKED,   "dns-resolv-conf-locked",      "DNS configuration is write-protected",       "medium", 0,   false) \
+	X(DNS_TAKEN,    "dns-port-taken",              "DNS port taken",                             "medium", 0,   false) \
 	X(DNS_LOST,     "resolv-conf-overwritten",     "DNS configuration issue",                    "medium", 0,   false)
 
 enum health_code {

@@ -1,5 +1,6 @@
 #include "node/names.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -329,6 +330,11 @@ static void note(struct names *n, enum names_trouble which, bool bad)
 		n->cfg.trouble(n->cfg.ctx, which, bad);
 }
 
+static bool is_locked(int r)
+{
+	return r == -EPERM || r == -EACCES || r == -EROFS;
+}
+
 int names_apply(struct names *n, const struct names_input *in)
 {
 	struct names_input full = *in;
@@ -346,7 +352,8 @@ int names_apply(struct names *n, const struct names_input *in)
 	}
 	dnsd_set_config(n->dnsd, c);
 	note(n, NAMES_UNREADABLE, r == ERR_UNKNOWN);
-	note(n, NAMES_UNTOLD, r < 0 && r != ERR_UNKNOWN);
+	note(n, NAMES_LOCKED, is_locked(r));
+	note(n, NAMES_UNTOLD, r < 0 && r != ERR_UNKNOWN && !is_locked(r));
 	return r;
 }
 
@@ -383,6 +390,7 @@ int names_new(const struct names_cfg *cfg, struct names **ret)
 
 	int r = dnsd_new(&dnsd, &n->dnsd);
 
+	note(n, NAMES_TAKEN, r == -EADDRINUSE || (r == 0 && dnsd_tcp_taken(n->dnsd)));
 	/* Without the host's resolver names still work for those who ask us. */
 	if (r == 0 && cfg->warden && warden_dns_new(cfg->warden, on_host_changed, n, &n->host) < 0)
 		log_warn("the host's resolver cannot be told of the tailnet's names");

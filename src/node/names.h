@@ -38,6 +38,8 @@ enum names_trouble {
 	NAMES_SILENT,      /* no upstream answers */
 	NAMES_UNREADABLE,  /* the host's own resolvers are not known */
 	NAMES_UNTOLD,      /* the host's resolver could not be told */
+	NAMES_LOCKED,      /* resolv.conf is write-protected */
+	NAMES_TAKEN,       /* another DNS server has our port */
 	NAMES_OVERWRITTEN, /* somebody else writes resolv.conf again and again */
 	NAMES_TROUBLES
 };

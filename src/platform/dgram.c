@@ -76,6 +76,8 @@ static int set_up(int fd, const struct dgram_cfg *cfg)
 	if (cfg->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, cfg->device,
 	                              (socklen_t)strlen(cfg->device) + 1) < 0)
 		return -errno;
+	if (cfg->share && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
 	if (cfg->freebind && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) < 0)
 		return -errno;
 	if (ss.sa.sa_family == AF_INET6 &&

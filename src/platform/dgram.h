@@ -23,6 +23,7 @@ struct dgram_cfg {
 	uint32_t mark;      /* SO_MARK; 0: none */
 	const char *device; /* bound to this interface; NULL: none */
 	bool freebind;      /* the address may not be there yet */
+	bool share;         /* another may have the port for all addresses: ours is more exact */
 	/* Gives the kernel's queues more room than anybody may ask for; NULL: not wanted. */
 	void (*grow)(void *arg, int fd);
 	void *grow_arg;

@@ -83,6 +83,21 @@ def trampled(lab):
     wait_until(lambda: is_ours(lab, 'a'), 'and taken up again once the other rests', 20)
     lab.stop(lab.daemons['a'])
     check(lab.resolv('a').startswith('nameserver 10.88.0.') and 'fairlead' not in lab.resolv('a'), lab.resolv('a'))
+    forget_socket(lab, 'a')
+
+
+@test('a program that writes its own every second is put right every second, and the last one is the base')
+def every_second(lab):
+    start_with(lab, 'a')
+    for i in range(6):
+        lab.write_resolv('a', f'nameserver 10.88.0.{2 + i % 2}\n')
+        wait_until(lambda: is_ours(lab, 'a'), 'repaired')
+        time.sleep(1)
+        check(lab.short('a', f'second{i}.example.com') == [f'192.0.2.{2 + i % 2}'], 'the resolver it wrote is asked')
+    check(not any('resolv.conf' in h for h in lab.status('a')['Health'] or []), 'that is no fight')
+    lab.stop(lab.daemons['a'])
+    check(lab.resolv('a') == 'nameserver 10.88.0.3\n', lab.resolv('a'))
+    forget_socket(lab, 'a')
 
 
 @test('after kill -9 --cleanup puts it back, and so does the next start')
@@ -169,6 +184,47 @@ def mounted(lab):
     lab.stop(lab.daemons['a'])
     check(open(own).read() == BEFORE, f'as before: {open(own).read()}')
     del lab.mounts['a']
+
+
+def complains(lab, *words):
+    wait_until(lambda: all(any(w in h for h in lab.status('a')['Health'] or []) for w in words), f'status says {words}', 20)
+
+
+@test('a resolv.conf that may not be written is told, with what undoes it')
+def locked(lab):
+    clear(lab, 'a')
+    lab.write_resolv('a', BEFORE)
+    lab.mounts['a'] = 'mount -o remount,bind,ro /etc && '
+    lab.daemon('a')
+    lab.up('a', '--accept-dns')
+    complains(lab, 'write-protected', 'chattr -i', '--accept-dns=false')
+    check(lab.resolv('a') == BEFORE, lab.resolv('a'))
+    check(lab.short('a', 'a.ts.test') == [lab.addresses('a')[0]], 'who asks us is answered')
+    lab.cli('a', 'set', '--accept-dns=false')
+    wait_until(lambda: not any('write-protected' in h for h in lab.status('a')['Health'] or []), 'and then it is content', 20)
+    clear(lab, 'a')
+
+
+@test('beside a DNS server that listens at all addresses ours are answered, and it is told what is in the way')
+def port_taken(lab):
+    clear(lab, 'a')
+    lab.write_resolv('a', BEFORE)
+    log = lab.path('dnsmasq.log')
+    other = lab.start(lab.ns['a'], [tool('dnsmasq'), '--no-daemon', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--user=root', '--pid-file',
+                                    '--server=10.88.0.2'], log=log)
+    wait_until(lambda: 'started' in open(log).read(), 'dnsmasq runs')
+    try:
+        start_with(lab, 'a')
+        complains(lab, 'Another DNS server', 'ss -lntup', 'bind-interfaces')
+        for server in ('100.100.100.100', 'fd7a:115c:a1e0::53'):
+            check(lab.dig('a', '+short', 'a.ts.test', server=server).strip() == lab.addresses('a')[0], f'ours at {server}')
+        lab.stop(other)
+        clear(lab, 'a')
+        start_with(lab, 'a')
+        check(not any('Another DNS' in h for h in lab.status('a')['Health'] or []), 'without it all is well')
+    finally:
+        lab.stop(other)
+        clear(lab, 'a')
 
 
 def overlay(lab, name):
