@@ -7,16 +7,18 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "control/capver.h"
+#include "coordinator/crowd.h"
 #include "coordinator/hostinfo.h"
+#include "coordinator/kept.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/secret.h"
 #include "coordinator/streams.h"
 #include "coordinator/throttle.h"
 
-/* From one machine, so that a scanner cannot drive out everybody else's. */
 enum {
-	LOGINS_PER_MACHINE = 8,
-	LOGINS_SHARE = 4, /* one source has at most this part of all there may be */
+	LOGINS_PER_MACHINE = 8, /* a newer one takes the place of the oldest */
+	LOGINS_SHARE = 4,       /* one source has at most this part of all there may be */
+	LOGINS_SAFE = 32,       /* so many of a source are never lost to others */
 	WAITERS_MAX = 4,
 	NEW_BURST = 60, /* logins that a source may begin at once, then one a second */
 	NEW_US = US_PER_S,
@@ -29,22 +31,25 @@ struct login {
 	char id[AUTH_ID_TEXT_MAX];
 	mono until;
 	struct node_claim claim; /* its Hostinfo is ours */
-	struct ip from;
+	struct ip source;
 	char *hostinfo, *hostname, *os;
 	struct link waiters;
 };
 
 struct waiter {
 	struct link link;
-	struct login *login;
 	struct coord *co;
 	struct http_req *req;
 };
+
+static const char no_room[] = "too many logins wait for somebody: try again in some minutes";
 
 struct logins {
 	struct coord *co;
 	struct link list;
 	size_t n;
+	struct crowd *crowd; /* who has how many of them */
+	uint64_t no_room;
 	struct throttle *begun, *wrong_keys;
 };
 
@@ -135,67 +140,92 @@ static char *url_of(const struct coord *co, const char *id)
 	return str_fmt("%s/register/%s", co->cfg->server_url, id);
 }
 
-static void login_free(struct logins *l, struct login *g)
+static void login_free(struct login *g)
 {
-	list_remove(&g->link);
-	l->n--;
 	free(g->hostinfo);
 	free(g->hostname);
 	free(g->os);
 	free(g);
 }
 
-static struct login *login_new(struct logins *l, const struct node_claim *claim,
-                               const struct ip *from);
-
-/* Whoever waits gets another URL: the client shows it and asks again. */
-static void restart_waiters(struct logins *l, struct login *g)
+static void take_out(struct logins *l, struct login *g)
 {
-	list_remove(&g->link); /* so that room is not made at its cost */
-	if (!list_empty(&g->waiters)) {
-		struct login *fresh = login_new(l, &g->claim, &g->from);
-		AUTO_FREE char *url = url_of(l->co, fresh->id);
-
-		answer_waiters(l, g, &(struct verdict){ .auth_url = url });
-	}
-	login_free(l, g);
+	list_remove(&g->link);
+	crowd_remove(l->crowd, &g->source);
+	l->n--;
+	kept_drop(state_store(l->co->st), KEPT_LOGIN, g->id);
 }
 
-static void make_room(struct logins *l, const struct machine_pub *machine, const struct ip *from)
+/* It is decided, or nobody came in time. */
+static void login_over(struct logins *l, struct login *g)
 {
-	struct login *g, *next, *oldest = NULL, *of_source = NULL;
-	size_t mine = 0, near = 0;
+	take_out(l, g);
+	login_free(g);
+}
 
-	list_each_safe(g, next, &l->list, link) {
-		if (ip_eq(&g->from, from) && near++ == 0)
-			of_source = g;
+static void push_out(struct logins *l, struct login *g)
+{
+	answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
+	login_over(l, g);
+}
+
+static struct login *oldest_of_source(struct logins *l, const struct ip *source)
+{
+	struct login *g;
+
+	list_each(g, &l->list, link)
+		if (ip_eq(&g->source, source))
+			return g;
+	return NULL;
+}
+
+/* The machine's oldest login, once it has as many as it may. */
+static struct login *oldest_of_machine(struct logins *l, const struct machine_pub *machine)
+{
+	struct login *g, *oldest = NULL;
+	size_t n = 0;
+
+	list_each(g, &l->list, link) {
 		if (!machine_pub_eq(&g->claim.machine, machine))
 			continue;
-		mine++;
-		if (!oldest)
-			oldest = g;
+		oldest = oldest ? oldest : g;
+		n++;
 	}
-	if (mine < LOGINS_PER_MACHINE && near < (size_t)l->co->cfg->login_max / LOGINS_SHARE &&
-	    l->n < (size_t)l->co->cfg->login_max)
-		return;
-	/* One's own first, then one's neighbours', others' last. */
-	g = oldest ? oldest : of_source ? of_source : list_first(&l->list, struct login, link);
-	if (g) {
-		answer_waiters(l, g, &(struct verdict){ .error = "login timed out; try again" });
-		login_free(l, g);
-	}
+	return n >= LOGINS_PER_MACHINE ? oldest : NULL;
 }
 
-static struct login *login_new(struct logins *l, const struct node_claim *claim,
-                               const struct ip *from)
+static bool make_room(struct logins *l, const struct machine_pub *machine, const struct ip *source)
+{
+	struct login *g = oldest_of_machine(l, machine);
+	struct ip whose = { 0 };
+
+	if (g)
+		push_out(l, g);
+	switch (crowd_ask(l->crowd, source, &whose)) {
+	case CROWD_ROOM:
+		return true;
+	case CROWD_PUSH:
+		g = oldest_of_source(l, &whose);
+		if (g)
+			push_out(l, g);
+		return true;
+	case CROWD_FULL:
+		break;
+	}
+	l->no_room++;
+	return false;
+}
+
+/* Enters it in the table, under an id. The Hostinfo is copied. */
+static struct login *login_add(struct logins *l, const struct node_claim *claim,
+                               const struct ip *source, mono until, struct span id)
 {
 	AUTO(node_unref) struct node *probe = node_record_new();
 	struct login *g = mem_new(struct login);
 
-	make_room(l, &claim->machine, from);
-	g->from = *from;
-	auth_id_new(&l->co->rand, g->id);
-	g->until = mono_after(ev_now(l->co->ev), l->co->cfg->login_timeout_us);
+	memcpy(g->id, id.p, id.n);
+	g->source = *source;
+	g->until = until;
 	g->claim = *claim;
 	g->hostinfo = span_dup(claim->hostinfo);
 	g->claim.hostinfo = span_str(g->hostinfo);
@@ -205,8 +235,97 @@ static struct login *login_new(struct logins *l, const struct node_claim *claim,
 	g->os = str_dup(probe->os);
 	list_init(&g->waiters);
 	list_append(&l->list, &g->link);
+	crowd_add(l->crowd, source);
 	l->n++;
 	return g;
+}
+
+static void keep(struct logins *l, const struct login *g)
+{
+	AUTO_DONE(buf) struct buf json = { 0 };
+	struct js_wr w = js_wr_of(&json);
+	char text[KEY_TEXT_MAX], ip[IP_TEXT_MAX];
+	int64_t left = mono_since(ev_now(l->co->ev), g->until);
+
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_str(&w, "machine", machine_pub_text(&g->claim.machine, text));
+	js_wr_kv_str(&w, "key", node_pub_text(&g->claim.key, text));
+	js_wr_kv_str(&w, "old_key", node_pub_text(&g->claim.old_key, text));
+	js_wr_kv_int(&w, "capver", g->claim.capver);
+	js_wr_kv_int(&w, "expiry", g->claim.expiry.us);
+	js_wr_kv_bool(&w, "ephemeral", g->claim.ephemeral);
+	js_wr_kv_str(&w, "source", ip_text(&g->source, ip));
+	js_wr_kv_span(&w, "hostinfo", g->claim.hostinfo);
+	js_wr_close(&w, JS_OBJECT);
+	kept_put(state_store(l->co->st), KEPT_LOGIN, g->id, (wall){ ev_wall(l->co->ev).us + left },
+	         buf_span(&json));
+}
+
+static void load_one(void *arg, const char *id, wall until, const struct js *record)
+{
+	struct logins *l = arg;
+	int64_t left = until.us - ev_wall(l->co->ev).us;
+	struct node_claim claim = {
+		.capver = (unsigned)js_int(js_get(record, "capver"), 0),
+		.hostinfo = js_text(js_get(record, "hostinfo")),
+		.expiry = { js_int(js_get(record, "expiry"), 0) },
+		.ephemeral = js_truth(js_get(record, "ephemeral"), false),
+	};
+	struct ip source;
+
+	if (!auth_id_valid(span_str(id)) ||
+	    machine_pub_parse(js_text(js_get(record, "machine")), &claim.machine) < 0 ||
+	    node_pub_parse(js_text(js_get(record, "key")), &claim.key) < 0 ||
+	    node_pub_parse(js_text(js_get(record, "old_key")), &claim.old_key) < 0 ||
+	    ip_parse(js_text(js_get(record, "source")), &source) < 0) {
+		log_warn("a stored login cannot be read");
+		return;
+	}
+	if (make_room(l, &claim.machine, &source))
+		(void)login_add(l, &claim, &source, mono_after(ev_now(l->co->ev), left),
+		                span_str(id));
+}
+
+/* NULL: there is no room that could be had without pushing others out. */
+static struct login *login_new(struct logins *l, const struct node_claim *claim,
+                               const struct ip *source, struct span id)
+{
+	mono until = mono_after(ev_now(l->co->ev), l->co->cfg->login_timeout_us);
+	struct login *g;
+
+	if (!make_room(l, &claim->machine, source))
+		return NULL;
+	g = login_add(l, claim, source, until, id);
+	keep(l, g);
+	return g;
+}
+
+static struct login *login_begin(struct logins *l, const struct node_claim *claim,
+                                 const struct ip *source)
+{
+	char id[AUTH_ID_TEXT_MAX];
+
+	auth_id_new(&l->co->rand, id);
+	return login_new(l, claim, source, span_str(id));
+}
+
+/* Whoever waits gets another URL: the client shows it and asks again. */
+static void restart_waiters(struct logins *l, struct login *g)
+{
+	struct verdict v = { .error = no_room };
+	AUTO_FREE char *url = NULL;
+
+	take_out(l, g); /* so that room is not made at its cost */
+	if (!list_empty(&g->waiters)) {
+		const struct login *fresh = login_begin(l, &g->claim, &g->source);
+
+		if (fresh) {
+			url = url_of(l->co, fresh->id);
+			v = (struct verdict){ .auth_url = url };
+		}
+		answer_waiters(l, g, &v);
+	}
+	login_free(g);
 }
 
 static void plant_hostinfo(struct span name, const struct js *routes, struct buf *ret)
@@ -229,7 +348,6 @@ int logins_plant(struct logins *l, struct span auth_id, struct span name, const 
 	AUTO_DONE(buf) struct buf hostinfo = { 0 };
 	AUTO(node_unref) struct node *n = node_record_new();
 	struct node_claim claim = { .capver = CAPVER_MIN };
-	struct login *g;
 
 	plant_hostinfo(name, routes, &hostinfo);
 	claim.hostinfo = buf_span(&hostinfo);
@@ -241,9 +359,8 @@ int logins_plant(struct logins *l, struct span auth_id, struct span name, const 
 	rand_fill(&l->co->rand, claim.key.b, KEY_LEN);
 	n->machine = claim.machine;
 	n->key = claim.key;
-	g = login_new(l, &claim, &(struct ip){ 0 });
-	memcpy(g->id, auth_id.p, auth_id.n);
-	g->id[auth_id.n] = 0;
+	if (!login_new(l, &claim, &(struct ip){ 0 }, auth_id))
+		return ERR_LIMIT;
 	*ret = TAKE(n);
 	return 0;
 }
@@ -272,7 +389,6 @@ static void wait_for(struct coord_call *c, struct login *g)
 		respond_error(c->co, other->req, "superseded by another request");
 		free(other);
 	}
-	w->login = g;
 	w->co = c->co;
 	w->req = c->req;
 	list_append(&g->waiters, &w->link);
@@ -317,7 +433,7 @@ int logins_approve(struct logins *l, struct span auth_id, uint64_t user_id,
 		return r;
 	streams_end(l->co->streams, rotated); /* the poll of the old key */
 	answer_waiters(l, g, &(struct verdict){ .node = *ret });
-	login_free(l, g);
+	login_over(l, g);
 	return 0;
 }
 
@@ -333,7 +449,7 @@ int logins_reject(struct logins *l, struct span auth_id)
 
 uint64_t logins_refused(const struct logins *l)
 {
-	return throttle_refused(l->begun) + throttle_refused(l->wrong_keys);
+	return l->no_room + throttle_refused(l->begun) + throttle_refused(l->wrong_keys);
 }
 
 size_t logins_count(const struct logins *l)
@@ -420,14 +536,20 @@ static void interactive(struct coord_call *c, const struct node_claim *claim)
 {
 	struct logins *l = c->co->logins;
 	struct addr from;
-	struct login *g;
+	struct ip source;
+	const struct login *g;
 
 	noise_link_address(c->link, &from);
 	if (!throttle_take(l->begun, &from.ip, ev_wall(c->co->ev))) {
 		respond_error(c->co, c->req, "too many logins from this address: wait a moment");
 		return;
 	}
-	g = login_new(l, claim, &from.ip);
+	source = throttle_source(&from.ip);
+	g = login_begin(l, claim, &source);
+	if (!g) {
+		respond_error(c->co, c->req, no_room);
+		return;
+	}
 
 	AUTO_FREE char *url = url_of(c->co, g->id);
 
@@ -494,24 +616,32 @@ void logins_register(struct coord_call *c, struct span body)
 struct logins *logins_new(struct coord *co)
 {
 	struct logins *l = mem_new(struct logins);
+	size_t max = (size_t)co->cfg->login_max, share = max / LOGINS_SHARE;
 
 	l->co = co;
 	list_init(&l->list);
+	l->crowd = crowd_new(max, share ? share : 1, LOGINS_SAFE < share ? LOGINS_SAFE : share);
 	l->begun = throttle_new(NEW_BURST, NEW_US);
 	l->wrong_keys = throttle_new(WRONG_KEYS, WRONG_KEY_US);
+	kept_load(state_store(co->st), KEPT_LOGIN, ev_wall(co->ev), load_one, l);
 	return l;
 }
 
+/* Those who wait are not answered: they come back, and find their logins in the store. */
 void logins_free(struct logins *l)
 {
 	struct login *g;
+	struct waiter *w;
 
 	if (!l)
 		return;
 	while ((g = list_first(&l->list, struct login, link))) {
-		answer_waiters(l, g, &(struct verdict){ .error = "the server is going down" });
-		login_free(l, g);
+		while ((w = list_first(&g->waiters, struct waiter, link)))
+			list_remove(&w->link); /* freed when its connection closes */
+		list_remove(&g->link);
+		login_free(g);
 	}
+	crowd_free(l->crowd);
 	throttle_free(l->begun);
 	throttle_free(l->wrong_keys);
 	free(l);

@@ -4,8 +4,8 @@
  * URL with a random id; it asks again with that URL and is held until somebody
  * (an administrator's command, or the identity provider's answer) decides.
  *
- * Kept in memory for a while, bounded in all and for each source; after a
- * restart nodes simply ask anew.
+ * Bounded in all and for each source (crowd.h): strangers push nobody's login out.
+ * Over a restart they are kept in the store (kept.h); nodes come back to theirs.
  */
 #include "coordinator/coord.h"
 #include "coordinator/requests.h"

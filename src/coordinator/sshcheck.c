@@ -1,11 +1,12 @@
 #include "coordinator/sshcheck.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "coordinator/kept.h"
 #include "coordinator/noise_link.h"
 #include "coordinator/secret.h"
 #include "coordinator/tailnet_policy.h"
@@ -37,7 +38,7 @@ struct check {
 /* Who has shown that he is there, and when. */
 struct pass {
 	uint64_t src, dst;
-	mono at;
+	wall at;
 };
 
 struct sshchecks {
@@ -172,24 +173,76 @@ static struct check *check_new(struct sshchecks *s, uint64_t src, uint64_t dst, 
 
 /* ---- passes ---- */
 
+enum { PASS_ID_MAX = 48 };
+
+static const char *pass_id(const struct pass *p, char dst[static PASS_ID_MAX])
+{
+	(void)snprintf(dst, PASS_ID_MAX, "%llu-%llu", (unsigned long long)p->src,
+	               (unsigned long long)p->dst);
+	return dst;
+}
+
+static void keep_pass(struct sshchecks *s, const struct pass *p)
+{
+	AUTO_DONE(buf) struct buf json = { 0 };
+	struct js_wr w = js_wr_of(&json);
+	char id[PASS_ID_MAX];
+
+	js_wr_open(&w, JS_OBJECT);
+	js_wr_kv_int(&w, "src", (int64_t)p->src);
+	js_wr_kv_int(&w, "dst", (int64_t)p->dst);
+	js_wr_kv_int(&w, "at", p->at.us);
+	js_wr_close(&w, JS_OBJECT);
+	kept_put(state_store(s->co->st), KEPT_SSH_PASS, pass_id(p, id),
+	         (wall){ p->at.us + pass_life_us }, buf_span(&json));
+}
+
+static void drop_pass(struct sshchecks *s, size_t i)
+{
+	char id[PASS_ID_MAX];
+
+	kept_drop(state_store(s->co->st), KEPT_SSH_PASS, pass_id(&s->passes.v[i], id));
+	vec_remove(&s->passes, i);
+}
+
+/* Ends are in the order of the times they were given. */
+static void load_pass(void *arg, const char *id, wall until, const struct js *record)
+{
+	struct sshchecks *s = arg;
+	struct pass p = { (uint64_t)js_int(js_get(record, "src"), 0),
+		          (uint64_t)js_int(js_get(record, "dst"), 0),
+		          { js_int(js_get(record, "at"), 0) } };
+
+	(void)id;
+	(void)until;
+	if (s->passes.n < PASSES_MAX)
+		vec_push(&s->passes, p);
+}
+
 static void remember(struct sshchecks *s, uint64_t src, uint64_t dst)
 {
-	struct pass p = { src, dst, ev_now(s->co->ev) };
+	struct pass p = { src, dst, ev_wall(s->co->ev) };
 
+	for (size_t i = 0; i < s->passes.n; i++)
+		if (s->passes.v[i].src == src && s->passes.v[i].dst == dst) {
+			vec_remove(&s->passes, i);
+			break;
+		}
 	if (s->passes.n >= PASSES_MAX)
-		vec_remove(&s->passes, 0);
+		drop_pass(s, 0);
 	vec_push(&s->passes, p);
+	keep_pass(s, &p);
 }
 
 static bool has_passed(const struct sshchecks *s, uint64_t src, uint64_t dst, bool pair_alone,
                        int64_t period_us)
 {
-	mono now = ev_now(s->co->ev);
+	wall now = ev_wall(s->co->ev);
 
 	for (size_t i = s->passes.n; i--;) {
 		const struct pass *p = &s->passes.v[i];
 
-		if (mono_since(p->at, now) >= period_us)
+		if (now.us - p->at.us >= period_us)
 			return false;
 		if (p->src == src && (p->dst == dst || !pair_alone))
 			return true;
@@ -329,14 +382,12 @@ int sshchecks_reject(struct sshchecks *s, struct span auth_id)
 void sshchecks_tick(struct sshchecks *s, mono now)
 {
 	struct check *k;
-	size_t old = 0;
+	wall long_ago = { ev_wall(s->co->ev).us - pass_life_us };
 
 	while ((k = list_first(&s->list, struct check, link)) && mono_reached(k->until, now))
 		check_free(s, k);
-	while (old < s->passes.n && mono_since(s->passes.v[old].at, now) > pass_life_us)
-		old++;
-	while (old--)
-		vec_remove(&s->passes, 0);
+	while (s->passes.n && s->passes.v[0].at.us < long_ago.us)
+		drop_pass(s, 0);
 }
 
 struct sshchecks *sshchecks_new(struct coord *co)
@@ -345,6 +396,7 @@ struct sshchecks *sshchecks_new(struct coord *co)
 
 	s->co = co;
 	list_init(&s->list);
+	kept_load(state_store(co->st), KEPT_SSH_PASS, ev_wall(co->ev), load_pass, s);
 	return s;
 }
 

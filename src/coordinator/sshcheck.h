@@ -7,7 +7,8 @@
  * A yes holds for the check period of the policy's rule: with a period of its
  * own for this pair of nodes, with the default one for every check of the source.
  *
- * Kept in memory, bounded; after a restart people are asked again.
+ * Bounded. What was allowed outlasts a restart (kept.h); checks that were waiting
+ * are begun anew by the daemon that asks again.
  */
 #include "coordinator/coord.h"
 

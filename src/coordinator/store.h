@@ -63,6 +63,15 @@ struct store_ops {
 	/* ERR_AUTH if an entry was altered or is missing. */
 	int (*verify_audit)(struct store *s);
 
+	/* kept.h: records of a kind with an id and an end. end_kept deletes what is over. */
+	int (*put_kept)(struct store *s, const char *kind, const char *id, wall until,
+	                struct span json);
+	int (*del_kept)(struct store *s, const char *kind, const char *id);
+	int (*end_kept)(struct store *s, wall now);
+	int (*list_kept)(struct store *s, const char *kind,
+	                 void (*each)(void *arg, const char *id, wall until, struct span json),
+	                 void *arg);
+
 	/* Small values by name: counters of ids, settings. An unknown name gives 0. */
 	int (*get_number)(struct store *s, const char *name, uint64_t *ret);
 	int (*put_number)(struct store *s, const char *name, uint64_t value);

@@ -41,6 +41,9 @@ const char *const store_schema_steps[] = {
 	/* Attributes of devices, roles of users. */
 	"ALTER TABLE nodes ADD COLUMN attrs TEXT;"
 	"ALTER TABLE users ADD COLUMN role TEXT NOT NULL DEFAULT '';",
+	/* Logins that wait, SSH sessions that were allowed: what has an end. */
+	"CREATE TABLE kept (kind TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL,"
+	" body TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;",
 };
 
 const unsigned store_schema_version = ARRAY_LEN(store_schema_steps);

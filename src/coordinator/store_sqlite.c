@@ -68,6 +68,11 @@ static const char *const statements[SQL_MAX] = {
 		"INSERT INTO numbers (name, value) VALUES (?,?)"
 		" ON CONFLICT (name) DO UPDATE SET value=excluded.value",
 	[SQL_GET_NUMBER] = "SELECT value FROM numbers WHERE name = ?",
+	[SQL_PUT_KEPT] =
+		"INSERT INTO kept (kind, id, until, body) VALUES (?,?,?,?)"
+		" ON CONFLICT (kind, id) DO UPDATE SET until=excluded.until, body=excluded.body",
+	[SQL_DEL_KEPT] = "DELETE FROM kept WHERE kind = ? AND id = ?",
+	[SQL_END_KEPT] = "DELETE FROM kept WHERE until <= ?",
 };
 /* clang-format on */
 
@@ -422,6 +427,10 @@ static const struct store_ops sqlite_ops = {
 	.add_audit = sqlite_add_audit,
 	.list_audit = sqlite_list_audit,
 	.verify_audit = sqlite_verify_audit,
+	.put_kept = sqlite_put_kept,
+	.del_kept = sqlite_del_kept,
+	.end_kept = sqlite_end_kept,
+	.list_kept = sqlite_list_kept,
 	.get_number = sqlite_get_number,
 	.put_number = sqlite_put_number,
 	.ping = sqlite_ping,

@@ -21,6 +21,9 @@ enum sql_id {
 	SQL_LAST_AUDIT,
 	SQL_PUT_NUMBER,
 	SQL_GET_NUMBER,
+	SQL_PUT_KEPT,
+	SQL_DEL_KEPT,
+	SQL_END_KEPT,
 	SQL_MAX,
 };
 
@@ -49,6 +52,15 @@ int sqlite_add_audit(struct store *base, const struct audit_entry *e);
 int sqlite_list_audit(struct store *base, uint64_t before, unsigned limit,
                       void (*each)(void *arg, const struct audit_entry *e), void *arg);
 int sqlite_verify_audit(struct store *base);
+
+/* store_kept.c */
+int sqlite_put_kept(struct store *base, const char *kind, const char *id, wall until,
+                    struct span json);
+int sqlite_del_kept(struct store *base, const char *kind, const char *id);
+int sqlite_end_kept(struct store *base, wall now);
+int sqlite_list_kept(struct store *base, const char *kind,
+                     void (*each)(void *arg, const char *id, wall until, struct span json),
+                     void *arg);
 
 /* store_load.c */
 int sqlite_load(struct store *base, struct store_sink *sink);

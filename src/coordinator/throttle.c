@@ -51,7 +51,7 @@ void throttle_free(struct throttle *t)
 	free(t);
 }
 
-static struct ip source_of(const struct ip *from)
+struct ip throttle_source(const struct ip *from)
 {
 	struct ip ip = *from;
 
@@ -117,7 +117,7 @@ static bool has_one(const struct throttle *t, struct bucket *b, wall now)
 
 bool throttle_has(struct throttle *t, const struct ip *from, wall now)
 {
-	struct ip source = source_of(from);
+	struct ip source = throttle_source(from);
 	struct bucket *b = is_free(t, from) ? NULL : find(t, &source);
 
 	if (!b || has_one(t, b, now))
@@ -128,7 +128,7 @@ bool throttle_has(struct throttle *t, const struct ip *from, wall now)
 
 bool throttle_take(struct throttle *t, const struct ip *from, wall now)
 {
-	struct ip source = source_of(from);
+	struct ip source = throttle_source(from);
 	struct bucket *b;
 
 	if (is_free(t, from))

@@ -18,6 +18,9 @@ enum { THROTTLE_SOURCES = 4096 };
 
 struct throttle;
 
+/* Who is meant by a source: the address, or its /64. */
+struct ip throttle_source(const struct ip *from);
+
 struct throttle *throttle_new(unsigned burst, int64_t every_us);
 void throttle_free(struct throttle *t);
 /* Takes one; false: there is none. NULL throttle: true. */

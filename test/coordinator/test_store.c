@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "coordinator/kept.h"
 #include "coordinator/state.h"
 #include "coordinator/store_schema.h"
 #include "test/check.h"
@@ -12,11 +13,11 @@
 /* What a database of the first version holds; later columns get their defaults. */
 static const char rows[] =
 	"INSERT INTO users (id, name, display_name, email, provider, provider_id, picture_url, "
-        "groups,"
+	"groups,"
 	" created) VALUES (3, 'ann', 'Ann', 'ann@x.test', '', '', '', '', 1700000000000000);"
 	"INSERT INTO nodes (id, machine_key, node_key, disco_key, ipv4, ipv6, hostname, given_name,"
 	" renamed, user_id, tags, method, auth_key_id, ephemeral, authorized, created, last_seen, "
-        "expiry,"
+	"expiry,"
 	" approved, capver, endpoints, hostinfo, netinfo, home_derp) VALUES (7,"
 	" 'mkey:1111111111111111111111111111111111111111111111111111111111111111',"
 	" 'nodekey:2222222222222222222222222222222222222222222222222222222222222222',"
@@ -125,6 +126,48 @@ static void each_older_schema_is_brought_up_to_date_and_a_copy_of_it_kept(void)
 	}
 }
 
+struct seen {
+	unsigned n;
+	char ids[64];
+};
+
+static void note(void *arg, const char *id, wall until, const struct js *record)
+{
+	struct seen *s = arg;
+
+	(void)until;
+	s->n++;
+	(void)snprintf(s->ids + strlen(s->ids), sizeof(s->ids) - strlen(s->ids), "%s=%d ", id,
+	               (int)js_int(js_get(record, "x"), 0));
+}
+
+static void what_was_kept_is_there_again_until_its_end(void)
+{
+	struct place p;
+	struct store *store = NULL;
+	struct seen logins = { 0 }, passes = { 0 }, later = { 0 };
+
+	open_place(&p, 0);
+	CHECK_OK(store_sqlite_open(p.db, &store));
+	kept_put(store, KEPT_LOGIN, "c", (wall){ 300 }, SPAN_LIT("{\"x\":3}"));
+	kept_put(store, KEPT_LOGIN, "a", (wall){ 100 }, SPAN_LIT("{\"x\":0}"));
+	kept_put(store, KEPT_LOGIN, "b", (wall){ 200 }, SPAN_LIT("{\"x\":2}"));
+	kept_put(store, KEPT_LOGIN, "a", (wall){ 100 }, SPAN_LIT("{\"x\":1}"));
+	kept_put(store, KEPT_LOGIN, "d", (wall){ 400 }, SPAN_LIT("{\"x\":4}"));
+	kept_put(store, KEPT_SSH_PASS, "a", (wall){ 900 }, SPAN_LIT("{\"x\":9}"));
+	kept_drop(store, KEPT_LOGIN, "d");
+	store_close(store);
+	CHECK_OK(store_sqlite_open(p.db, &store));
+	kept_load(store, KEPT_LOGIN, (wall){ 50 }, note, &logins);
+	kept_load(store, KEPT_SSH_PASS, (wall){ 50 }, note, &passes);
+	kept_load(store, KEPT_LOGIN, (wall){ 200 }, note, &later);
+	CHECK_STR(logins.ids, "a=1 b=2 c=3 ");
+	CHECK_STR(passes.ids, "a=9 ");
+	CHECK_STR(later.ids, "c=3 ");
+	store_close(store);
+	close_place(&p);
+}
+
 static void a_newer_schema_is_refused_and_left_alone(void)
 {
 	struct place p;
@@ -159,6 +202,7 @@ static void a_step_that_fails_changes_nothing(void)
 int main(void)
 {
 	RUN(each_older_schema_is_brought_up_to_date_and_a_copy_of_it_kept);
+	RUN(what_was_kept_is_there_again_until_its_end);
 	RUN(a_newer_schema_is_refused_and_left_alone);
 	RUN(a_step_that_fails_changes_nothing);
 	return check_done();
