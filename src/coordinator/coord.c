@@ -30,7 +30,12 @@
 #include "coordinator/tailnet_policy.h"
 #include "coordinator/watches.h"
 
-enum { TICK_US = 5 * 1000 * 1000, WRITE_BEHIND_US = 1000 * 1000, KEY_FILE_MAX = 256 };
+enum {
+	TICK_US = 5 * 1000 * 1000,
+	WRITE_BEHIND_US = 1000 * 1000,
+	SETTLE_US = 60 * 1000 * 1000, /* clients that lost us try again within half of this */
+	KEY_FILE_MAX = 256,
+};
 
 /* ---- requests ---- */
 
@@ -139,6 +144,8 @@ static void on_tick(struct ev_timer *t, mono now)
 {
 	struct coord *co = CONTAINER_OF(t, struct coord, tick);
 
+	if (ev_wall(co->ev).us - co->started.us > SETTLE_US)
+		state_settle(co->st);
 	state_tick(co->st, ev_wall(co->ev),
 	           co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
 	logins_tick(co->logins, now);
@@ -236,8 +243,12 @@ static int load_policy(struct coord *co, enum policy_strictness how)
 	struct fault why = { 0 };
 	int r = read_policy(co, &text);
 
-	if (r >= 0 && !text.n)
+	if (r >= 0 && !span_trim(buf_span(&text)).n) {
+		/* As Headscale 0.29: an editor that truncates before it writes opens nothing. */
+		if (how == POLICY_ON_WRITE)
+			log_warn("%s is empty: the policy in force stays", co->cfg->policy_path);
 		return 0;
+	}
 	if (r >= 0)
 		r = tailnet_policy_set(co->policy, buf_span(&text), how, ev_wall(co->ev), &issues);
 	tailnet_policy_explain(&issues, &why);

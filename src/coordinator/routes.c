@@ -66,25 +66,26 @@ bool routes_is_shared(const struct routes *t, const struct prefix *p)
 	return r && r->servers > 1;
 }
 
-/* Among offers of one prefix: the present primary if usable, else the first usable, else as it was.
- */
+/* Among offers of one prefix. */
 static uint64_t elect(const struct route_offer *offers, size_t n, uint64_t present)
 {
-	uint64_t first = 0;
-	bool still_offers = false;
+	uint64_t healthy = 0, there = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		still_offers |= offers[i].node == present;
-		if (!offers[i].usable)
-			continue;
-		if (offers[i].node == present)
-			return present;
-		if (!first)
-			first = offers[i].node;
+		const struct route_offer *o = &offers[i];
+
+		if (o->there && (!there || o->node == present))
+			there = o->node;
+		if (o->there && o->healthy && (!healthy || o->node == present))
+			healthy = o->node;
 	}
-	if (first)
-		return first;
-	return still_offers ? present : offers[0].node;
+	return healthy ? healthy : there;
+}
+
+static void name(struct node_ids *ids, uint64_t id)
+{
+	if (id)
+		node_ids_add(ids, id);
 }
 
 /* Both tables are sorted: whoever lost or gained a prefix is named. */
@@ -95,14 +96,13 @@ static void name_moved(const struct routes *old, const struct routes *new, struc
 		uint64_t is = routes_primary(new, &was->prefix);
 
 		if (is != was->primary) {
-			node_ids_add(moved, was->primary);
-			if (is)
-				node_ids_add(moved, is);
+			name(moved, was->primary);
+			name(moved, is);
 		}
 	}
 	for (size_t i = 0; i < new->table.n; i++)
 		if (!find(old, &new->table.v[i].prefix))
-			node_ids_add(moved, new->table.v[i].primary);
+			name(moved, new->table.v[i].primary);
 }
 
 void routes_update(struct routes *t, struct route_offer *offers, size_t n, struct node_ids *moved)

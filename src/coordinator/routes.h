@@ -1,9 +1,10 @@
 #pragma once
 /*
  * Which node carries which subnet route. A prefix that several nodes serve has
- * one primary: the present one while it is online and healthy, else the lowest
- * id that is; if none is, it stays where it was. Default routes (exit nodes)
- * have no primary: each client chooses its own.
+ * one primary: the present one while it is there and healthy, else the lowest
+ * id that is. Where all that are there are ill, it stays where it was; where none
+ * is there, nobody carries it. Default routes (exit nodes) have no primary: each
+ * client chooses its own.
  *
  * 4via6 prefixes (fd7a:115c:a1e0:b1a::/64 and below) are routes like any other.
  *
@@ -20,12 +21,13 @@
 struct route_offer {
 	struct prefix prefix;
 	uint64_t node;
-	bool usable; /* online, healthy, not expired */
+	bool there;   /* online, and may be used; or may come back still, after a start */
+	bool healthy; /* online, and answers probes */
 };
 
 struct subnet_route {
 	struct prefix prefix;
-	uint64_t primary;
+	uint64_t primary; /* 0: nobody */
 	unsigned servers; /* how many offer it */
 };
 

@@ -84,7 +84,8 @@ struct state_env {
 	bool (*tag_known)(void *arg, const char *tag);
 	/* Policy: is the route approved for this node without an administrator? */
 	bool (*auto_approves)(void *arg, const struct node *n, const struct prefix *route);
-	/* Policy: where new addresses of this node are taken from, while there are any. Optional. */
+	/* Policy: where new addresses of this node are taken from, while there are any. Optional.
+	 */
 	void (*ip_pools)(void *arg, const struct node *n, struct prefixes *ret);
 	void *arg;
 };
@@ -285,6 +286,11 @@ void state_announce(struct state *st, enum change_kind kind);
  * for inactivity_us are deleted. Call every few seconds.
  */
 void state_tick(struct state *st, wall now, int64_t inactivity_us);
+/*
+ * Whoever was there before the start has come back by now: a router that has not,
+ * carries nothing any more.
+ */
+void state_settle(struct state *st);
 /* Writes what was only applied. Call within a second of a change, and before the end. */
 NODISCARD int state_flush(struct state *st);
 bool state_is_dirty(const struct state *st);

@@ -298,11 +298,12 @@ static void offer_routes(const struct state *st, const struct node *n, struct ro
 		if (prefix_is_default(p) || !prefixes_has(&n->advertised, p))
 			continue;
 
+		bool may = n->authorized && !node_expired(n, st->ticked);
 		struct route_offer o = {
 			.prefix = *p,
 			.node = n->id,
-			.usable = n->online && n->authorized && !node_expired(n, st->ticked) &&
-			          !node_ids_has(&st->unhealthy, n->id),
+			.there = may && (n->online || !st->settled),
+			.healthy = n->online && !node_ids_has(&st->unhealthy, n->id),
 		};
 
 		vec_push(&offers, o);
@@ -310,6 +311,14 @@ static void offer_routes(const struct state *st, const struct node *n, struct ro
 	*v = offers.v;
 	*count = offers.n;
 	*cap = offers.cap;
+}
+
+void state_settle(struct state *st)
+{
+	if (st->settled)
+		return;
+	st->settled = true;
+	state_reroute(st);
 }
 
 void state_reroute(struct state *st)

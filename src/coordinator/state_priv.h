@@ -18,6 +18,7 @@ struct state {
 	struct routes routes;
 	struct node_ids unhealthy; /* routers that do not answer probes */
 	struct node_ids dirty;     /* applied, not yet written */
+	bool settled;              /* nodes had time to come back after the start */
 	wall ticked;               /* expiries up to here were announced */
 
 	uint64_t seq;

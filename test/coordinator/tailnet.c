@@ -65,6 +65,7 @@ void tailnet_open(struct tailnet *t, const char *path)
 	CHECK_OK(prefix_parse(SPAN_LIT("fd7a:115c:a1e0::/48"), &cfg.v6));
 	CHECK_OK(store_sqlite_open(path ? path : ":memory:", &store));
 	CHECK_OK(state_new(&cfg, &env, store, &t->st));
+	state_settle(t->st);
 	t->ann = make_user(t, "ann");
 	t->bob = make_user(t, "bob");
 }

@@ -333,6 +333,59 @@ static void routes_fail_over_and_stay_where_they_are_when_the_first_returns(void
 	tailnet_close(&t);
 }
 
+static void a_router_that_is_not_there_carries_nothing(void)
+{
+	struct tailnet t;
+	struct node_report report = { .hostinfo = SPAN_LIT("{\"Hostname\":\"r\",\"RoutableIPs\":"
+		                                           "[\"10.99.1.0/24\"]}") };
+	struct prefix p = { .ip = ip4(10, 99, 1, 0), .bits = 24 };
+	struct prefixes served = { 0 };
+
+	tailnet_open(&t, NULL);
+	AUTO_FREE char *key = tailnet_key(&t, t.ann, true, false, NULL);
+
+	(void)tailnet_join(&t, 1, key);
+	state_node_online(t.st, 1, true, t.now);
+	CHECK_OK(state_node_report(t.st, 1, &report));
+	CHECK_EQ(routes_primary(state_routes(t.st), &p), 1);
+	state_node_online(t.st, 1, false, t.now);
+	CHECK_EQ(routes_primary(state_routes(t.st), &p), 0);
+	state_served_routes(t.st, state_node(t.st, 1), true, &served);
+	CHECK_EQ(served.n, 0);
+	state_node_online(t.st, 1, true, t.now);
+	CHECK_EQ(routes_primary(state_routes(t.st), &p), 1);
+	tailnet_close(&t);
+}
+
+/* Clients that come back first keep their way while the router is on its own way back. */
+static void after_a_start_routers_have_time_to_come_back(void)
+{
+	static const struct prefix v4 = { { { [10] = 0xff, [11] = 0xff, 100, 64 } }, .bits = 10 };
+	struct prefix p = { .ip = ip4(10, 99, 1, 0), .bits = 24 };
+	struct rand_src rand;
+	struct state_cfg cfg = { .v4 = v4 };
+	struct state_env env = { .rand = &rand };
+	struct store *store = NULL;
+	struct state *st = NULL;
+	struct node *n = node_new();
+
+	rand_seeded(&rand, 1);
+	n->id = 1;
+	n->authorized = true;
+	n->ip4 = ip4(100, 64, 0, 1);
+	free(n->given_name);
+	n->given_name = str_dup("r");
+	vec_push(&n->approved, p);
+	vec_push(&n->advertised, p);
+	CHECK_OK(store_sqlite_open(":memory:", &store));
+	CHECK_OK(state_new(&cfg, &env, store, &st));
+	CHECK_OK(state_import_node(st, n, (wall){ 1 }, "test"));
+	CHECK_EQ(routes_primary(state_routes(st), &p), 1);
+	state_settle(st);
+	CHECK_EQ(routes_primary(state_routes(st), &p), 0);
+	state_free(st);
+}
+
 static void one_default_route_brings_the_other(void)
 {
 	struct tailnet t;
@@ -531,6 +584,8 @@ int main(void)
 	RUN(an_administrators_name_sticks_when_the_hostname_changes);
 	RUN(an_unchanged_report_is_no_change);
 	RUN(routes_fail_over_and_stay_where_they_are_when_the_first_returns);
+	RUN(a_router_that_is_not_there_carries_nothing);
+	RUN(after_a_start_routers_have_time_to_come_back);
 	RUN(one_default_route_brings_the_other);
 	RUN(ephemeral_nodes_go_after_their_time_and_not_before_their_first_poll);
 	RUN(an_expiry_that_passes_is_announced_once);

@@ -100,6 +100,22 @@ def old_link(w):
     w.lab.stop(w.daemons['n3'])
 
 
+@test('a login begun before the server was killed, and one before it was restarted, finish after')
+def over_restart(w):
+    w.configure('node:\n  ephemeral: {{inactivity_timeout: 66s}}\n')
+    w.restart()
+    links = {}
+    for name, end in (('n5', w.kill), ('n6', w.restart)):
+        w.daemon(name)
+        _, url = w.up(name)
+        links[name] = url.rsplit('/', 1)[1]
+        end()
+    for name, id in links.items():
+        w.admin('auth', 'register', '--auth-id', id, '--user', 'lab')
+        wait_until(lambda: w.state(name) == 'Running', 'running', 60)
+        w.lab.stop(w.daemons[name])
+
+
 @test('where devices are approved, a new one sees nobody and nobody sees it until then')
 def approval(w):
     w.configure(APPROVAL)
@@ -127,9 +143,7 @@ def storm(w):
     for _ in range(4):
         time.sleep(random.uniform(0.005, 0.06))
         killed += t.is_alive()
-        w.server.send_signal(signal.SIGKILL)
-        w.server.wait()
-        w.serve()
+        w.kill()
     t.join()
     check(killed > 1, 'killed while they came')
     nodes = {n['given_name']: n for n in w.json('nodes', 'list') if n['given_name'].startswith('storm-')}

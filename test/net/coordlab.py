@@ -76,6 +76,12 @@ class Base:
         self.lab.stop(self.server)
         self.serve()
 
+    def kill(self):
+        """As restart, but the server has no time for anything."""
+        self.server.kill()
+        self.server.wait()
+        self.serve()
+
     def admin(self, *args, ok=True):
         return command([OURS, '-c', f'{self.dir}/c.yaml'] + list(args), ok=ok)
 
