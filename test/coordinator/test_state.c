@@ -367,7 +367,7 @@ static void after_a_start_routers_have_time_to_come_back(void)
 	struct state_env env = { .rand = &rand };
 	struct store *store = NULL;
 	struct state *st = NULL;
-	struct node *n = node_new();
+	struct node *n = node_record_new();
 
 	rand_seeded(&rand, 1);
 	n->id = 1;
