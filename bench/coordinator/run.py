@@ -1,9 +1,9 @@
-"""The coordinator under a swarm of synthetic clients: run.py BUILD [mesh|users|small] [NODES]
+"""The coordinator under a swarm of synthetic clients: run.py BUILD [mesh|users|small] [NODES] [tls]
 
 mesh: 2,000 nodes that all see each other. users: 20,000 nodes of 100 users, each user's alone,
-or as many as this machine lets a process have open files. Everything is on loopback, generator
-included."""
-import json, os, re, resource, subprocess, sys, tempfile, time, urllib.request
+or as many as this machine lets a process have open files. With tls the server ends TLS itself.
+Everything is on loopback, generator included."""
+import json, os, re, resource, ssl, subprocess, sys, tempfile, time, urllib.request
 
 BUILD, CASE = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else 'mesh'
 NODES, USERS = {'mesh': (2000, 1), 'users': (20000, 100), 'small': (300, 1)}[CASE]
@@ -19,14 +19,17 @@ def open_files():
             pass
 
 
-NODES = min(int(sys.argv[3]) if len(sys.argv) > 3 else NODES, open_files() - 60)
+TLS = 'tls' in sys.argv
+COUNTS = [int(a) for a in sys.argv[3:] if a.isdigit()]
+NODES = min(COUNTS[0] if COUNTS else NODES, open_files() - 60)
+SCHEME = 'https' if TLS else 'http'
 OURS = os.path.join(BUILD, 'src/main/fairlead-coordinator')
 SWARM = os.path.join(BUILD, 'bench/coordinator/bench_coordinator_swarm')
 SELF = {'acls': [{'action': 'accept', 'src': ['autogroup:member'], 'dst': ['autogroup:self:*']}]}
 ALL = {'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}]}
 
 CONFIG = '''
-server_url: http://127.0.0.1:18080
+server_url: {scheme}://127.0.0.1:18080
 listen_addr: 127.0.0.1:18080
 metrics_listen_addr: 127.0.0.1:19090
 noise: {{private_key_path: {d}/noise.key}}
@@ -36,12 +39,20 @@ policy: {{mode: database}}
 dns: {{base_domain: tail.test}}
 unix_socket: {d}/sock
 log: {{level: warn}}
+{tls}
 '''
+
+
+def certificate(d):
+    """What the configuration says of it."""
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=bench',
+                    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', f'{d}/tls.key', '-out', f'{d}/tls.crt'], check=True, capture_output=True)
+    return f'tls_cert_path: {d}/tls.crt\ntls_key_path: {d}/tls.key'
 
 
 def main(d):
     with open(f'{d}/c.yaml', 'w') as f:
-        f.write(CONFIG.format(d=d))
+        f.write(CONFIG.format(d=d, scheme=SCHEME, tls=certificate(d) if TLS else ''))
     server = subprocess.Popen([OURS, 'serve', '-c', f'{d}/c.yaml'])
 
     def admin(*args):
@@ -66,13 +77,14 @@ def main(d):
     for u in range(USERS):
         admin('users', 'create', f'user{u}')
     policy(SELF if USERS > 1 else ALL)
-    key = json.load(urllib.request.urlopen('http://127.0.0.1:18080/key?v=131'))['publicKey']
+    anybody = ssl._create_unverified_context() if TLS else None
+    key = json.load(urllib.request.urlopen(f'{SCHEME}://127.0.0.1:18080/key?v=131', context=anybody))['publicKey']
     with open(f'{d}/keys', 'w') as f:
         f.write(key + '\n')
         for u in range(USERS):
             f.write(admin('preauthkeys', 'create', '--user', str(u + 1), '--reusable').stdout.strip() + '\n')
     before = rss()
-    swarm = subprocess.Popen([SWARM, '127.0.0.1:18080', str(NODES), f'{d}/keys'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    swarm = subprocess.Popen([SWARM, '127.0.0.1:18080', str(NODES), f'{d}/keys'] + ['tls'] * TLS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell(what):
         c, t = cpu(), time.time()
@@ -99,6 +111,10 @@ def main(d):
         time.sleep(12)
         tell('quiet 60')
         print(f'memory: {rss()} KB, {(rss() - before) / NODES:.1f} KB a node', flush=True)
+        held = rss()
+        tell(f'stall {NODES // 10}')
+        tell('endpoints 200')
+        print(f'memory: {rss() - held} KB more with {NODES // 10} that read nothing', flush=True)
     finally:
         for p in (swarm, server):
             p.terminate()

@@ -2,14 +2,16 @@
  * Many clients in one process, speaking the real control protocol to a
  * coordinator: upgrade, Noise, HTTP/2, register, long poll.
  *
- *	swarm ADDRESS:PORT NODES KEYFILE
+ *	swarm ADDRESS:PORT NODES KEYFILE [tls]
  *
- * KEYFILE has one pre-auth key a line; node i uses line i modulo their number.
+ * With "tls" the connections are inside TLS; whoever answers is believed, as Noise
+ * says who it is. KEYFILE has one pre-auth key a line; node i uses line i modulo their number.
  * Commands come on standard input, each answered by one line:
  *
  *	join		registers all and waits until each has its map
  *	endpoints N	N endpoint changes, one after another: latencies to all who see them
  *	reconnect	closes all, connects all at once, waits for all maps
+ *	stall N		the first N read no more: their windows close; nobody waits for them
  *	mark		waits until every node was sent something since, after "marked"
  *	quiet S		counts messages for S seconds
  */
@@ -37,6 +39,7 @@
 #include "platform/ev.h"
 #include "platform/sockaddr.h"
 #include "platform/stream.h"
+#include "platform/tls.h"
 
 enum {
 	CAPVER = 131,
@@ -63,9 +66,10 @@ struct client {
 	struct h2_stream *poll, *call;
 	uint8_t head[4];
 	size_t have, left;
-	struct buf body; /* of the frame being read, where it is looked into */
-	unsigned frames; /* since the connection began */
-	unsigned since;  /* since the mark */
+	struct buf hello; /* the upgrade, until it is sent */
+	struct buf body;  /* of the frame being read, where it is looked into */
+	unsigned frames;  /* since the connection began */
+	unsigned since;   /* since the mark */
 	size_t peers;
 	uint16_t port; /* of its endpoint */
 	struct ev_timer again;
@@ -78,6 +82,8 @@ struct swarm {
 	struct client *c;
 	size_t n, next, mapped, keys;
 	char **key;
+	struct tls_client *tls; /* NULL: plain */
+	size_t stalled;
 	struct ev_io in;
 	struct ev_timer timer;
 	struct buf line;
@@ -135,9 +141,9 @@ static void next_change(struct swarm *sw)
 	for (size_t i = 0; i < sw->n; i++)
 		sw->c[i].since = 0;
 
-	struct client *c = &sw->c[rand_below(sw->n)];
+	struct client *c = &sw->c[sw->stalled + rand_below(sw->n - sw->stalled)];
 
-	sw->expect = c->peers;
+	sw->expect = c->peers > sw->stalled ? c->peers - sw->stalled : 0;
 	sw->began = mono_now();
 	send_endpoint(c);
 }
@@ -346,6 +352,7 @@ static void hang_up(struct client *c)
 	if (c->noise)
 		noiseconn_wipe(c->noise);
 	free(c->noise);
+	buf_done(&c->hello);
 	buf_done(&c->body);
 	c->h2 = NULL;
 	c->stream = NULL;
@@ -423,7 +430,22 @@ static size_t on_read(struct stream *s, void *owner, struct span bytes)
 	return bytes.n;
 }
 
-static const struct stream_ops stream_ops = { .read = on_read, .closed = on_closed };
+static void send_hello(struct client *c)
+{
+	if (stream_write(c->stream, buf_span(&c->hello)) < 0)
+		c->sw->errors++;
+	buf_done(&c->hello);
+}
+
+static void on_open(struct stream *s, void *owner)
+{
+	(void)s;
+	send_hello(owner);
+}
+
+static const struct stream_ops stream_ops = { .open = on_open,
+	                                      .read = on_read,
+	                                      .closed = on_closed };
 
 /* Of one address there are fewer ports than nodes, with those of closed connections. */
 static void bind_some(const struct client *c, int fd, int family)
@@ -445,7 +467,7 @@ static void start(struct client *c)
 	AUTO_WIPE(machine_priv) eph;
 	uint8_t hello[NOISECONN_HELLO];
 	char text[BASE64_LEN(NOISECONN_HELLO) + 1];
-	AUTO_DONE(buf) struct buf out = { 0 };
+	static const struct tls_peer anybody = { .trust = TLS_TRUST_ANY };
 	union sockaddr_any to;
 	socklen_t len = sockaddr_from(&c->sw->server, false, &to);
 	int fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -461,11 +483,13 @@ static void start(struct client *c)
 	}
 	c->state = UPGRADING;
 	base64_encode(text, hello, sizeof(hello));
-	buf_fmt(&out,
+	buf_fmt(&c->hello,
 	        "POST /ts2021 HTTP/1.1\r\nHost: x\r\nUpgrade: tailscale-control-protocol\r\n"
 	        "Connection: upgrade\r\nX-Tailscale-Handshake: %s\r\nContent-Length: 0\r\n\r\n",
 	        text);
-	if (stream_write(c->stream, buf_span(&out)) < 0)
+	if (!c->sw->tls)
+		send_hello(c);
+	else if (stream_start_tls_client(c->stream, c->sw->tls, &anybody) < 0)
 		c->sw->errors++;
 }
 
@@ -500,6 +524,12 @@ static void command(struct swarm *sw, struct span line)
 		sw->doing = RECONNECTING;
 		for (size_t i = 0; i < sw->n; i++)
 			start(&sw->c[i]);
+	} else if (span_starts(line, "stall ")) {
+		(void)!span_u64(span_from(line, 6), sw->n - 1, &n);
+		sw->stalled = n;
+		for (size_t i = 0; i < n; i++)
+			stream_pause(sw->c[i].stream);
+		done(sw, "stalled");
 	} else if (span_is(line, "mark")) {
 		sw->doing = MARKED;
 		printf("marked\n");
@@ -579,9 +609,12 @@ int main(int argc, char **argv)
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (argc != 4 || addr_parse(span_str(argv[1]), &sw.server) < 0 ||
+	if ((argc != 4 && (argc != 5 || strcmp(argv[4], "tls") != 0)) ||
+	    addr_parse(span_str(argv[1]), &sw.server) < 0 ||
 	    span_u64(span_str(argv[2]), 1000000, &n) < 0)
 		return 2;
+	if (argc == 5 && tls_client_new(NULL, &sw.tls) < 0)
+		return 1;
 	sw.ev = ev_new();
 	sw.n = n;
 	sw.c = mem_new_n(struct client, n);
