@@ -397,6 +397,9 @@ def main():
                 print(f"--- the end of {name}", file=sys.stderr)
                 sys.stderr.write("".join(open(f"{STATE}/{name}", errors="replace").readlines()[-12:]))
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
     return 0
 
 
