@@ -49,10 +49,14 @@ static void get_health(struct coord_call *c)
 	            ok ? SPAN_LIT("{\"status\":\"pass\"}") : SPAN_LIT("{\"status\":\"fail\"}"));
 }
 
+/* Web consoles choose by it how they speak to Headscale: it is the contract's version. */
+#define CONTRACT "v0.29.2"
+
 static void get_version(struct coord_call *c)
 {
 	coord_answer_json(c->req, 200,
-	                  SPAN_LIT("{\"version\":\"" FAIRLEAD_VERSION "\",\"name\":\"fairlead\"}"));
+	                  SPAN_LIT("{\"version\":\"" CONTRACT "\",\"name\":\"fairlead\","
+	                           "\"fairlead\":\"" FAIRLEAD_VERSION "\"}"));
 }
 
 static void get_robots(struct coord_call *c)
