@@ -236,6 +236,8 @@ static int claim_state(const char *state, int *ret_fd)
 
 	if (r == -EWOULDBLOCK)
 		log_error("another fairleadd is running on %s", state);
+	else if (r < 0)
+		(void)log_ret(r, "cannot keep a state in %s", state);
 	return r;
 }
 
