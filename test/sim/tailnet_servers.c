@@ -324,6 +324,7 @@ void tailnet_end(struct tailnet *t)
 			relay_down(&t->relays[i]);
 	if (t->co)
 		control_down(t);
+	world_run(t->w, US_PER_S); /* what ends from its loop does */
 	config_done(t->cfg);
 	free(t->cfg);
 	world_free(t->w);
