@@ -77,6 +77,16 @@ static char *get_text(struct rd *r, struct arena *a)
 	return a ? arena_str(a, span(at, n)) : span_dup(span(at, n));
 }
 
+/* Of a domain: nothing that a line of a resolver's file could take for something else. */
+static char *get_name(struct rd *r)
+{
+	char *name = get_text(r, NULL);
+
+	for (const uint8_t *c = (const uint8_t *)name; c && *c; c++)
+		r->bad |= *c <= ' ' || *c == 0x7f;
+	return name;
+}
+
 static struct ip get_ip(struct rd *r)
 {
 	struct ip ip;
@@ -167,6 +177,13 @@ static bool get_bool(struct rd *r)
 	return v == 1;
 }
 
+/* One that an interface of ours may have: a host's, of no special meaning to this host. */
+static bool is_address(const struct prefix *p)
+{
+	return prefix_is_host(p) && !ip_is_zero(&p->ip) && !ip_is_loopback(&p->ip) &&
+	       !ip_is_link_local(&p->ip) && !ip_is_multicast(&p->ip);
+}
+
 static void get_head(struct rd *r, struct arena *a, struct router_cfg *ret)
 {
 	const char *dev = get_text(r, a);
@@ -209,6 +226,8 @@ int warden_get_router(struct span body, struct arena *a, struct router_cfg *ret)
 
 	get_head(&r, a, &c);
 	c.self = get_prefixes(&r, a, &c.n_self);
+	for (size_t i = 0; i < c.n_self; i++)
+		r.bad |= !is_address(&c.self[i]);
 	c.n_nets = get_count(&r, NET_BYTES);
 
 	struct router_link_net *nets = arena_new_n(a, struct router_link_net, c.n_nets + 1);
@@ -248,10 +267,10 @@ void warden_put_dns(struct buf *out, const struct dns_os *os)
 		for (size_t n_ = get_count((r), IP_BYTES); n_; n_--) \
 			vec_push((list), get_ip(r));                 \
 	} while (0)
-#define GET_TEXTS(r, list)                                                              \
+#define GET_NAMES(r, list)                                                              \
 	do {                                                                            \
 		for (size_t n_ = get_count((r), TEXT_BYTES_MIN); n_ && !(r)->bad; n_--) \
-			vec_push((list), get_text((r), NULL));                          \
+			vec_push((list), get_name(r));                                  \
 	} while (0)
 
 int warden_get_dns(struct span body, struct dns_os *ret)
@@ -259,8 +278,8 @@ int warden_get_dns(struct span body, struct dns_os *ret)
 	struct rd r = rd_span(body);
 
 	GET_IPS(&r, &ret->servers);
-	GET_TEXTS(&r, &ret->search);
-	GET_TEXTS(&r, &ret->match);
+	GET_NAMES(&r, &ret->search);
+	GET_NAMES(&r, &ret->match);
 	ret->need_base = get_bool(&r);
 
 	int e = rd_end(&r);
@@ -288,7 +307,7 @@ int warden_get_dns_facts(struct span body, struct warden_dns_facts *ret)
 	ret->why = get_text(&r, NULL);
 	ret->base.owner = (enum dns_owner)rd_u8(&r);
 	GET_IPS(&r, &ret->base.servers);
-	GET_TEXTS(&r, &ret->base.search);
+	GET_NAMES(&r, &ret->base.search);
 
 	int e = rd_end(&r);
 

@@ -48,9 +48,10 @@ void warden_put_dns_facts(struct buf *out, enum dns_manager manager, const char 
 
 /* Takes the code off the front. A result of the other part: 0 or an error. */
 NODISCARD int warden_get_result(struct span *body, int *ret);
-/* Lists and names live in the arena. */
+/* Lists and names live in the arena. Addresses of our own are a host's, and not loopback or such.
+ */
 NODISCARD int warden_get_router(struct span body, struct arena *a, struct router_cfg *ret);
-/* Zero *ret before; end it with dns_os_done. */
+/* Zero *ret before; end it with dns_os_done. A name has no spaces and no line ends. */
 NODISCARD int warden_get_dns(struct span body, struct dns_os *ret);
 /* Zero *ret before; end it with warden_dns_facts_done. */
 NODISCARD int warden_get_dns_facts(struct span body, struct warden_dns_facts *ret);

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/rand.h"
 #include "host/warden_msg.h"
+#include "host/warden_part.h"
+#include "platform/channel.h"
 #include "platform/proc.h"
 #include "test/check.h"
 
@@ -251,6 +253,140 @@ static void another_interface_is_refused(void)
 	warden_free(w);
 }
 
+static void an_address_that_is_not_ours_to_have_is_refused(void)
+{
+	static const char *const hostile[] = { "127.0.0.1/32",   "::1/128",     "0.0.0.0/32",
+		                               "169.254.1.1/32", "fe80::1/128", "224.0.0.1/32",
+		                               "10.0.0.0/8",     "0.0.0.0/0" };
+
+	for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+		AUTO_DONE(buf) struct buf body = { 0 };
+		struct arena a = { 0 };
+		struct router_cfg cfg;
+		struct world w;
+
+		make(&w);
+		w.self[1] = pfx(hostile[i]);
+		warden_put_router(&body, &w.cfg);
+		CHECK(warden_get_router(buf_span(&body), &a, &cfg) < 0);
+		arena_done(&a);
+	}
+}
+
+static void a_domain_cannot_bring_a_line_of_its_own(void)
+{
+	static const char *const hostile[] = { "a.lab\nnameserver 6.6.6.6", "a.lab options rotate",
+		                               "a.lab\r", "\t", "\x7f" };
+
+	for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+		AUTO_DONE(buf) struct buf body = { 0 };
+		struct dns_os os = { 0 }, got = { 0 };
+
+		vec_push(&os.search, str_dup(hostile[i]));
+		warden_put_dns(&body, &os);
+		CHECK(warden_get_dns(buf_span(&body), &got) < 0);
+		dns_os_done(&os);
+	}
+}
+
+/* ---- as the network part would speak once it was taken over ---- */
+
+struct intruder {
+	int fd;
+	pid_t pid;
+};
+
+static void intrude(struct intruder *x)
+{
+	const struct warden_cfg cfg = { .dev = DEV, .folder = folder };
+	struct channel_msg ready;
+	int ends[2];
+
+	CHECK_OK(channel_pair(ends));
+	x->fd = ends[0];
+	x->pid = fork();
+	if (x->pid == 0) {
+		fd_close(ends[0]);
+		_exit(warden_part(ends[1], &cfg));
+	}
+	fd_close(ends[1]);
+	CHECK_OK(channel_recv(x->fd, 30000, &ready));
+	CHECK_EQ(ready.kind, WARDEN_READY);
+	channel_msg_done(&ready);
+}
+
+static void leave(struct intruder *x)
+{
+	fd_close(x->fd);
+	while (waitpid(x->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* What the host part makes of it: 0, an error, or ERR_CLOSED if it wants to hear no more. */
+static int result_of(const struct intruder *x, int kind, struct span body, int pass)
+{
+	struct channel_msg m;
+	struct span rest;
+	int result = 0;
+	int r = channel_send(x->fd, (uint8_t)kind, body, pass);
+
+	if (r == 0)
+		r = channel_recv(x->fd, 30000, &m);
+	if (r < 0)
+		return ERR_CLOSED;
+	rest = buf_span(&m.body);
+	CHECK_OK(warden_get_result(&rest, &result));
+	channel_msg_done(&m);
+	return result;
+}
+
+static void what_makes_no_sense_is_refused(void)
+{
+	AUTO_DONE(buf) struct buf plan = { 0 };
+	struct intruder x;
+	struct world w;
+	int pipe_ends[2];
+
+	make(&w);
+	warden_put_router(&plan, &w.cfg);
+	CHECK_EQ(pipe(pipe_ends), 0);
+	intrude(&x);
+	/* A plan for an interface that was never asked for, a resolver that was never opened. */
+	CHECK_EQ(result_of(&x, WARDEN_ROUTE, buf_span(&plan), -1), ERR_DENIED);
+	CHECK_EQ(result_of(&x, WARDEN_DNS_APPLY, SPAN_LIT(""), -1), ERR_BADSTATE);
+	CHECK_EQ(result_of(&x, WARDEN_DNS_OPEN, SPAN_LIT(""), -1), ERR_BADSTATE);
+	/* Descriptors that are none, or no sockets. */
+	CHECK_EQ(result_of(&x, WARDEN_GROW, SPAN_LIT(""), -1), ERR_MALFORMED);
+	CHECK(result_of(&x, WARDEN_GROW, SPAN_LIT(""), pipe_ends[1]) < 0);
+	/* Bodies that are no plans. */
+	CHECK(result_of(&x, WARDEN_ROUTE, SPAN_LIT("; rm -rf /"), -1) < 0);
+	CHECK(result_of(&x, WARDEN_ROUTE, SPAN_LIT("\xff\xff\xff\xff\xff\xff"), -1) < 0);
+	CHECK_EQ(result_of(&x, WARDEN_UNROUTE, SPAN_LIT(""), -1), ERR_MALFORMED);
+	CHECK_EQ(result_of(&x, WARDEN_UNROUTE, SPAN_LIT("22"), -1), ERR_MALFORMED);
+	CHECK(!has("ip rule", "5270:"));
+	leave(&x);
+	fd_close(pipe_ends[0]);
+	fd_close(pipe_ends[1]);
+}
+
+static void what_is_no_request_at_all_ends_it(void)
+{
+	static const int kinds[] = { 0,
+		                     WARDEN_DNS_CLOSE + 1,
+		                     WARDEN_TUN + WARDEN_ANSWER,
+		                     WARDEN_READY,
+		                     WARDEN_DNS_CHANGED,
+		                     255 };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct intruder x;
+
+		intrude(&x);
+		CHECK_EQ(result_of(&x, kinds[i], SPAN_LIT("x"), -1), ERR_CLOSED);
+		leave(&x);
+	}
+}
+
 static void the_other_part_has_few_rights(void)
 {
 	AUTO_FREE char *line = NULL;
@@ -358,6 +494,8 @@ int main(void)
 	RUN(a_plan_arrives_as_it_was_sent);
 	RUN(every_truncation_of_a_plan_is_refused);
 	RUN(no_bit_flip_of_a_plan_does_harm);
+	RUN(an_address_that_is_not_ours_to_have_is_refused);
+	RUN(a_domain_cannot_bring_a_line_of_its_own);
 	RUN(the_resolvers_plan_and_facts_arrive_whole_or_not_at_all);
 	if (unshare(CLONE_NEWNET) < 0 || !proc_find("nft", NULL) ||
 	    access("/dev/net/tun", W_OK) < 0 || !mkdtemp(folder))
@@ -369,6 +507,8 @@ int main(void)
 	free(shell("ip link set lo up"));
 	RUN(the_host_is_changed_by_the_other_part_and_put_back);
 	RUN(another_interface_is_refused);
+	RUN(what_makes_no_sense_is_refused);
+	RUN(what_is_no_request_at_all_ends_it);
 	RUN(the_other_part_has_few_rights);
 	RUN(what_others_remove_is_put_back_without_being_asked);
 	RUN(a_main_part_that_dies_leaves_only_the_guard);

@@ -85,7 +85,7 @@ def compare(lab, rows, view=lambda text: text):
     for row in rows:
         args = row.split() if isinstance(row, str) else row
         # A path may be on its way to becoming direct, a node on its way to being online.
-        for _ in range(12):
+        for _ in range(30):
             a, b = (view(run_one(lab, who, args)) for who in (STOCK, OURS))
             if a == b or row in DIFFERENT:
                 break
