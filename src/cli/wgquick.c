@@ -293,6 +293,7 @@ int wg_run_up(struct cli *cli, const void *opts, int argc, char **argv)
 		return cmd_fail(cli, "`%s' already exists", q.name);
 	if (wg_resolve_conf(cli, q.path, &q.conf) < 0)
 		return 1;
+	(void)quick_remove_left(&q);
 	/* From here on a signal is looked for between steps, so that all can be undone. */
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGINT);
@@ -313,10 +314,8 @@ static bool is_wireguard(const char *name)
 	return found;
 }
 
-static int open_device(struct quick *q)
+static int find_device(struct quick *q)
 {
-	if (open_system(q))
-		return 1;
 	if (!is_wireguard(q->name) || rtnl_link_get(q->nl, q->name, &q->link) < 0)
 		return cmd_fail(q->cli, "`%s' is not a WireGuard interface", q->name);
 	return 0;
@@ -329,6 +328,11 @@ static int see_address(void *arg, const struct rtnl_addr *a)
 	if (a->index == q->link.index)
 		vec_push(&q->conf.quick.addresses, a->prefix);
 	return 0;
+}
+
+static int open_device(struct quick *q)
+{
+	return open_system(q) || find_device(q);
 }
 
 /* The file anew from the state of things: the live addresses and MTU, the file's hooks. */
@@ -368,6 +372,15 @@ int wg_run_save(struct cli *cli, const void *opts, int argc, char **argv)
 	return save(&q) < 0;
 }
 
+/* Its daemon was killed, and the interface went with it. Whether something was left of it. */
+static bool remove_left(struct quick *q)
+{
+	bool left = quick_remove_left(q);
+
+	quick_unset_dns(q);
+	return left;
+}
+
 int wg_run_down(struct cli *cli, const void *opts, int argc, char **argv)
 {
 	AUTO_QUICK q;
@@ -375,7 +388,11 @@ int wg_run_down(struct cli *cli, const void *opts, int argc, char **argv)
 	(void)opts;
 	(void)argc;
 	q = (struct quick){ 0 };
-	if (load(&q, cli, argv[0]) || open_device(&q))
+	if (load(&q, cli, argv[0]) || open_system(&q))
+		return 1;
+	if (rtnl_link_get(q.nl, q.name, &q.link) < 0 && remove_left(&q))
+		return run_hooks(&q, q.conf.quick.post_down.v, q.conf.quick.post_down.n) < 0;
+	if (find_device(&q))
 		return 1;
 	if (run_hooks(&q, q.conf.quick.pre_down.v, q.conf.quick.pre_down.n) < 0)
 		return 1;

@@ -36,6 +36,12 @@ NODISCARD int quick_set_up(struct quick *q); /* MTU, and the link up */
 NODISCARD int quick_add_routes(struct quick *q);
 /* Rules, firewall and interface, as far as they are there. */
 int quick_remove(struct quick *q);
+/*
+ * What an interface of this name left that went without being taken down, as its
+ * daemon was killed: rules that lead nowhere, and the firewall's tables, by which it
+ * is known. Whether there was something.
+ */
+bool quick_remove_left(struct quick *q);
 
 NODISCARD int quick_set_dns(struct quick *q);
 void quick_unset_dns(struct quick *q);

@@ -405,6 +405,12 @@ struct rule_hunt {
 	bool ip6;
 };
 
+static bool is_tunnel_rule(const struct rtnl_rule *rule)
+{
+	return rule->invert && rule->mask && rule->action == RTNL_LOOKUP &&
+	       rule->mark == rule->table;
+}
+
 static int see_rule(void *arg, const struct rtnl_rule *rule)
 {
 	struct rule_hunt *h = arg;
@@ -412,8 +418,7 @@ static int see_rule(void *arg, const struct rtnl_rule *rule)
 
 	if (rule->ip6 != h->ip6)
 		return 0;
-	if (rule->invert && rule->mask && rule->action == RTNL_LOOKUP &&
-	    rule->mark == rule->table) {
+	if (is_tunnel_rule(rule)) {
 		h->ours |= rule->mark == h->mark;
 		h->others |= rule->mark != h->mark;
 	}
@@ -450,6 +455,52 @@ static void remove_firewall(struct quick *q, const char *family)
 		return;
 	quick_say(q, "nft delete table %s", table);
 	(void)!nft_remove(table);
+}
+
+struct tunnel_rules {
+	VEC(struct rtnl_rule) list;
+};
+
+static int see_tunnel(void *arg, const struct rtnl_rule *rule)
+{
+	struct tunnel_rules *t = arg;
+
+	if (is_tunnel_rule(rule))
+		vec_push(&t->list, *rule);
+	return 0;
+}
+
+/* A tunnel's routes go with its interface, and its rules do not: they lead to an empty table. */
+static void remove_dead_rules(struct quick *q)
+{
+	struct tunnel_rules t = { 0 };
+
+	(void)!rtnl_rule_each(q->nl, see_tunnel, &t);
+	vec_each(const struct rtnl_rule *, rule, &t.list) {
+		struct used u = { rule->table, false };
+
+		if (rtnl_route_each(q->nl, see_use, &u) == 0 && !u.yes)
+			remove_rules(q, rule->ip6, rule->mark);
+	}
+	vec_done(&t.list);
+}
+
+bool quick_remove_left(struct quick *q)
+{
+	static const char *const families[] = { "ip", "ip6" };
+	bool left = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(families) && nft_have(); i++) {
+		AUTO_FREE char *table = str_fmt("%s wg-quick-%s", families[i], q->name);
+
+		left |= nft_has(table);
+	}
+	if (!left)
+		return false;
+	remove_dead_rules(q);
+	remove_firewall(q, "ip");
+	remove_firewall(q, "ip6");
+	return true;
 }
 
 int quick_remove(struct quick *q)
