@@ -14,6 +14,7 @@ static const struct cmd wg_cmd = {
 	.args = "",
 	.help = "Plain WireGuard interfaces, as wg(8) and wg-quick(8) handle them",
 	.run = wg_run_default,
+	.flags = CMD_MISUSE_FAILS,
 	.sub = wg_commands,
 };
 

@@ -111,7 +111,7 @@ int cmd_misuse(const struct cli *cli, const char *fmt, ...)
 	(void)fputs("See: ", cli->err);
 	print_path(cli, cli->err);
 	(void)fputs(" --help\n", cli->err);
-	return USAGE;
+	return cli->path_n && cli->path[0]->flags & CMD_MISUSE_FAILS ? 1 : USAGE;
 }
 
 bool cmd_given(const struct cli *cli, const char *name)

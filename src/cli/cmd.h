@@ -49,6 +49,8 @@ struct cmd_opt {
 enum cmd_flag {
 	CMD_RAW = 1,    /* options too are given to run as they are; only --help alone is seen */
 	CMD_HIDDEN = 2, /* not listed */
+	/* Misuse ends with 1 here and below, as in the program that this stands for. */
+	CMD_MISUSE_FAILS = 4,
 };
 
 struct cmd {
@@ -79,7 +81,7 @@ void cmd_note(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
 void cmd_vnote(const struct cli *cli, const char *prefix, const char *fmt, va_list ap) PRINTF(3, 0);
 /* "fairlead wg: message" on cli->err; returns 1. */
 int cmd_fail(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
-/* The same with a hint at --help; returns 2. */
+/* The same with a hint at --help; returns 2, or 1 under CMD_MISUSE_FAILS. */
 int cmd_misuse(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
 
 /* The command's own help. */

@@ -97,6 +97,8 @@ def compare_outputs(what):
         args = ["show", DEV] + ([field] if field else [])
         same(f"{what}: wg {' '.join(args[:1] + args[2:])} prints the same",
              outcome(run(THEIRS + args)), outcome(run(OURS + args)))
+    for env in ({"WG_COLOR_MODE": "always"}, {"WG_HIDE_KEYS": "never"}):
+        same(f"{what}: wg show prints the same with {env}", outcome(run(THEIRS + ["show"], env=env)), outcome(run(OURS + ["show"], env=env)))
     same(f"{what}: wg showconf prints the same", outcome(run(THEIRS + ["showconf", DEV])),
          outcome(run(OURS + ["showconf", DEV])))
 
@@ -147,7 +149,8 @@ def compare_changes(folder):
     full, less, more = (file_in(folder, n, t) for n, t in
                         [("full", FULL), ("less", LESS), ("more", MORE)])
     key = file_in(folder, "key", KEY + "\n")
-    steps = [["setconf", DEV, full], ["syncconf", DEV, less], ["addconf", DEV, more],
+    commented = file_in(folder, "commented", "# of\n" + LESS.replace("\n", "  # a comment\r\n"))
+    steps = [["setconf", DEV, full], ["syncconf", DEV, commented], ["syncconf", DEV, less], ["addconf", DEV, more],
              ["set", DEV, "listen-port", "6000", "fwmark", "0x10", "peer", PEER_A,
               "preshared-key", key, "endpoint", "127.0.0.1:9", "allowed-ips",
               "10.2.0.0/16, fd01::/64", "persistent-keepalive", "7", "peer", PEER_B, "remove"],
@@ -176,8 +179,9 @@ def check_refusals(folder):
     code, _, err = run(OURS + ["set", DEV, "listen-port", "99999"])
     verdict("a bad setting is refused", code == 1 and "listen-port: expected" in err, err)
     same("a bad setting changes nothing", before, state())
-    for args in (["show", "nothere"], ["showconf", "nothere"], ["set", "nothere", "fwmark", "1"]):
-        same(f"{args[0]} of no device fails as wg's", run(THEIRS + args)[0], run(OURS + args)[0])
+    for args in (["show", "nothere"], ["showconf", "nothere"], ["set", "nothere", "fwmark", "1"], ["nothing"], ["set", DEV],
+                 ["show", DEV, "nothing"], ["show", "interfaces", "x"], ["setconf", DEV], ["setconf", DEV, "/nonexistent"], ["genkey", "x"]):
+        same(f"{args} fails as wg's", run(THEIRS + args)[0], run(OURS + args)[0])
 
 
 def check_keys():
