@@ -47,10 +47,14 @@ int wg_resolve(const struct cli *cli, const struct wg_endpoint *e, struct addr *
 	int64_t left = retries();
 	unsigned wait_us = WAIT_FIRST_US;
 
-	if (wg_endpoint_numeric(e, ret) == 0)
+	if (wg_endpoint_numeric(e, ret) == 0 && ret->port)
 		return 0;
 	for (;;) {
 		int code = look_up(e->host, e->service, ret);
+
+		/* Also what is no port: libc takes its last 16 bits. */
+		if (code == 0 && ret->port == 0)
+			code = EAI_SERVICE;
 
 		if (code == 0)
 			return 0;

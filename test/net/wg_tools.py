@@ -182,6 +182,9 @@ def check_refusals(folder):
     for args in (["show", "nothere"], ["showconf", "nothere"], ["set", "nothere", "fwmark", "1"], ["nothing"], ["set", DEV],
                  ["show", DEV, "nothing"], ["show", "interfaces", "x"], ["setconf", DEV], ["setconf", DEV, "/nonexistent"], ["genkey", "x"]):
         same(f"{args} fails as wg's", run(THEIRS + args)[0], run(OURS + args)[0])
+    for port in ("0", "65536"):
+        code, _, err = run(OURS + ["set", DEV, "peer", PEER_A, "endpoint", f"127.0.0.1:{port}"])
+        verdict(f"{port} is no port of an endpoint", code == 1 and port in err, err)
 
 
 def check_keys():
