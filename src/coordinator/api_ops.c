@@ -499,6 +499,18 @@ static int policy_get(struct api_op *o)
 	return policy_answer(o, o->env->policy_in_file ? text : span_str(stored), at);
 }
 
+/* Web consoles tell a mistake in the text from other failures by Headscale's words. */
+static int mistaken_policy(struct api_op *o)
+{
+	const char *said = arena_str(o->arena, span_str(o->why.message));
+	const char *syntax = strstr(said, "hujson: ");
+
+	if (syntax)
+		return api_refuse(o, ERR_MALFORMED,
+		                  "setting policy: parsing policy: parsing HuJSON: %s", syntax);
+	return api_refuse(o, ERR_MALFORMED, "setting policy: parsing policy from bytes: %s", said);
+}
+
 static int policy_put(struct api_op *o)
 {
 	struct span text = api_arg(o, "policy");
@@ -508,6 +520,8 @@ static int policy_put(struct api_op *o)
 		                  "update is disabled for modes other than 'database'");
 	int r = o->env->set_policy(o->env->arg, text, o->actor, &o->why);
 
+	if (r == ERR_MALFORMED)
+		return mistaken_policy(o);
 	return r < 0 ? r : policy_answer(o, text, o->req->now);
 }
 
