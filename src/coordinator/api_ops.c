@@ -237,6 +237,8 @@ static int node_tags(struct api_op *o)
 	if (r == 0)
 		r = state_node_set_tags(o->st, id, &tags, o->req->now, o->actor, &o->why);
 	texts_done(&tags);
+	if (r == ERR_UNKNOWN && state_node(o->st, id))
+		return ERR_MALFORMED; /* the node is there: a tag is not */
 	return r < 0 ? r : answer_node(o, id);
 }
 

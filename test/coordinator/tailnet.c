@@ -20,6 +20,12 @@ void tailnet_listen(struct tailnet *t, void (*fn)(void *arg, const struct change
 	t->listener_arg = arg;
 }
 
+static bool tag_known(void *arg, const char *tag)
+{
+	(void)arg;
+	return strcmp(tag, "tag:unknown") != 0;
+}
+
 static bool may_tag(void *arg, const struct user *u, const struct texts *tags, const char *tag)
 {
 	(void)arg;
@@ -53,6 +59,7 @@ void tailnet_open(struct tailnet *t, const char *path)
 		.rand = &t->rand,
 		.changed = count_change,
 		.may_tag = may_tag,
+		.tag_known = tag_known,
 		.auto_approves = auto_approves,
 		.arg = t,
 	};

@@ -642,6 +642,19 @@ static void roles_attributes_and_approval_are_set(void)
 	teardown(&w);
 }
 
+static void a_tag_that_the_policy_does_not_know_is_a_bad_request(void)
+{
+	struct world w;
+
+	setup(&w);
+	AUTO_FREE char *key = tailnet_key(&w.t, w.t.ann, true, false, NULL);
+
+	CHECK(tailnet_join(&w.t, 1, key) != NULL);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/1/tags", "{\"tags\":[\"tag:unknown\"]}"), 400);
+	CHECK_EQ(ask(&w, "POST", "/api/v1/node/9/tags", "{\"tags\":[\"tag:x\"]}"), 404);
+	teardown(&w);
+}
+
 static void what_to_ask_a_node_is_checked_and_given_back(void)
 {
 	struct world w;
@@ -719,6 +732,7 @@ int main(void)
 	RUN(every_change_is_one_row_of_the_audit_log_under_the_keys_name);
 	RUN(problems_come_as_the_asker_wants_them);
 	RUN(roles_attributes_and_approval_are_set);
+	RUN(a_tag_that_the_policy_does_not_know_is_a_bad_request);
 	RUN(what_to_ask_a_node_is_checked_and_given_back);
 	RUN(the_audit_log_is_listed);
 	RUN(the_description_has_every_entry);
