@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our node and the real one in turns, in one tailnet of namespaces.
 
-	bench/node/run.py BUILD [part ...]      parts: speed relayed idle start paths sizes crowd; all of them without a name
+	bench/node/run.py BUILD [part ...]      parts: speed idle relayed start paths sizes crowd; all of them without a name
 
 Ratios within one run count, on a quiet machine. The tailnet is our coordinator with its relay.
 """
@@ -221,7 +221,7 @@ def crowd(lab, peers=1000):
 
 
 def main():
-    want = sys.argv[2:] or ['speed', 'relayed', 'idle', 'start', 'paths', 'sizes', 'crowd']
+    want = sys.argv[2:] or ['speed', 'idle', 'relayed', 'start', 'paths', 'sizes', 'crowd']
     print(f'{"":44s} {"fairlead":>10s} {"tailscaled":>10s}')
     with NatLab('bench') as lab:
         lab.addresses = {}

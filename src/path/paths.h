@@ -17,6 +17,8 @@
  * What data takes. paths_choice() is the answer of this moment: the best address
  * while a pong proved it within 6.5 s; that and DERP both while it is in doubt;
  * DERP alone where there is none. WireGuard never moves a path: only disco does.
+ * That our own address is another is told to peers in a way that stock nodes
+ * heed at once (paths_moved.c).
  * PATHS_CHANGED says that an answer is another than before, for those who keep
  * a copy (the data thread).
  *

@@ -350,6 +350,40 @@ static void a_peer_cannot_make_us_flood_others(void)
 	paths_free(p);
 }
 
+static void a_thousand_endpoints_of_one_peer_are_probed_at_a_bounded_pace(void)
+{
+	struct addr v[1000];
+	struct path_peer_cfg cfg = { .node = peer_node, .disco = { { 0 } }, .home = REGION };
+	struct path_peer_status st;
+	struct disco_msg m;
+
+	start(0);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		v[i] = an_addr((uint8_t)i);
+		v[i].port = (uint16_t)(2000 + i);
+	}
+	cfg.disco = peer_pub;
+	cfg.endpoints = v;
+	cfg.n_endpoints = ARRAY_LEN(v);
+	peer = paths_peer_set(p, now, &cfg);
+	paths_status(p, peer, now, &st);
+	CHECK_EQ(st.n_candidates, PATHS_CANDIDATES_MAX);
+	for (int second = 0; second < 30; second++) {
+		unsigned pings = 0;
+
+		/* The map says so again and again, and data goes out all the time. */
+		for (int i = 0; i < 10; i++) {
+			peer = paths_peer_set(p, now, &cfg);
+			paths_sent(p, now, peer);
+			pass(100000);
+		}
+		while (next_msg(&m))
+			pings += m.type == DISCO_PING;
+		CHECK(pings <= 40);
+	}
+	paths_free(p);
+}
+
 static void strangers_and_forgeries_are_counted_and_dropped(void)
 {
 	struct disco_msg ping = { .type = DISCO_PING };
@@ -676,6 +710,7 @@ int main(void)
 	RUN(call_me_maybe_has_every_named_address_pinged_at_once);
 	RUN(call_me_maybe_counts_over_derp_from_its_own_node_alone);
 	RUN(a_peer_cannot_make_us_flood_others);
+	RUN(a_thousand_endpoints_of_one_peer_are_probed_at_a_bounded_pace);
 	RUN(strangers_and_forgeries_are_counted_and_dropped);
 	RUN(a_pong_by_another_way_proves_nothing);
 	RUN(stale_own_addresses_are_found_out_before_the_call);
