@@ -42,6 +42,9 @@ static int run_print(struct cli *cli, const void *opts, int argc, char **argv)
 		{ "restun", "POST", "debug?action=restun" },
 		{ "rebind", "POST", "debug?action=rebind" },
 		{ "break-tcp-conns", "POST", "debug?action=break-tcp-conns" },
+		{ "break-derp-conns", "POST", "debug?action=break-derp-conns" },
+		{ "clear-netmap-cache", "POST", "debug?action=clear-netmap-cache" },
+		{ "peer-relay-servers", "POST", "debug?action=peer-relay-servers" },
 		{ "force-netmap-update", "POST", "debug?action=force-netmap-update" },
 		{ "hostinfo", "GET", "fairlead-hostinfo" },
 		{ "metrics", "GET", "metrics" },
@@ -84,6 +87,25 @@ static int run_derp(struct cli *cli, const void *opts, int argc, char **argv)
 		for (const struct js *x = js_first(js_get(a.json, parts[i][0])); x; x = x->next)
 			(void)fprintf(cli->out, "%s%.*s\n", parts[i][1], SPAN_FMT(js_text(x)));
 	return r ? r : js_first(js_get(a.json, "Errors")) ? 1 : 0;
+}
+
+static int run_reload(struct cli *cli, const void *opts, int argc, char **argv)
+{
+	AUTO_DONE(api_answer) struct api_answer a = { 0 };
+	int r = api_call(cli, "POST", "reload-config", span(NULL, 0), &a);
+	struct span err = js_text(js_get(a.json, "Err"));
+
+	(void)opts;
+	(void)argc;
+	(void)argv;
+	if (r != 0)
+		return r;
+	if (err.n)
+		return cmd_fail(cli, "%.*s; the settings are as before", SPAN_FMT(err));
+	if (!js_truth(js_get(a.json, "Reloaded"), false))
+		return cmd_fail(cli, "the daemon was started without --config");
+	(void)fputs("config reloaded\n", cli->out);
+	return 0;
 }
 
 /* ---- watch-ipn ---------------------------------------------------------------------- */
@@ -209,8 +231,12 @@ static const struct cmd debug_commands[] = {
 	PRINT("restun", "Look at the network anew"),
 	PRINT("rebind", "The same"),
 	PRINT("break-tcp-conns", "Connect anew to the coordinator"),
+	PRINT("break-derp-conns", "Connect anew to the relays"),
 	PRINT("force-netmap-update", "Fetch the whole map anew"),
 	PRINT("peer-disco-keys", "Which peer uses which key on its way"),
+	PRINT("peer-relay-servers", "Peers that would relay for us"),
+	PRINT("clear-netmap-cache", "Forget the map that is kept for a start without the coordinator"),
+	{ .name = "reload-config", .args = "", .help = "Read the file of --config anew", .run = run_reload },
 	PRINT("statedir", "Where the daemon keeps its files"),
 	{ .name = "component-logs", .args = "[COMPONENT]", .help = "Log more, for a while", .run = run_logs, .args_max = 1,
 	  .opts = logs_options, .defaults = &logs_defaults, .opts_size = sizeof(logs_defaults) },

@@ -153,6 +153,7 @@ def declared(lab):
         check('config reloaded' in lab.ts(name, 'debug', 'reload-config').stdout, f'{name} reads it anew')
         check(lab.ts(name, 'get', 'hostname').stdout.strip() == 'again', name)
         lab.ts(name, 'set', '--shields-up')
+    check(lab.fairlead('filed', 'debug', 'reload-config').stdout == 'config reloaded\n', 'by our command too')
     declare(lab, Hostnam='typo')
     r = lab.ts('filed', 'debug', 'reload-config', ok=False)
     check(r.returncode and 'Hostnam' in r.stderr + r.stdout, f'what is wrong is told: {r}')
