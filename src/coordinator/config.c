@@ -95,6 +95,7 @@ static const struct row rows[] = {
 	{ "dns.extra_records",                    K_RECORDS, AT(extra_records),      NULL },
 	{ "dns.extra_records_path",               K_TEXT,  AT(extra_records_path),   "" },
 	{ "dns.acme_hook",                        K_TEXT,  AT(acme_hook),            "" },
+	{ "dns.acme_cleanup_after",               K_TIME,  AT(acme_cleanup_us),      "10m" },
 	{ "unix_socket",                          K_TEXT,  AT(unix_socket),          "" },
 	{ "unix_socket_permission",               K_OCTAL, AT(unix_socket_mode),     "0770" },
 	{ "logtail.enabled",                      K_BOOL,  AT(logtail),              "false" },

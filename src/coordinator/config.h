@@ -68,6 +68,7 @@ struct config {
 	VEC(struct config_record) extra_records;
 	const char *extra_records_path;
 	const char *acme_hook; /* URL: who writes TXT records for nodes' certificates */
+	int64_t acme_cleanup_us;
 
 	const char *unix_socket;
 	int64_t unix_socket_mode;

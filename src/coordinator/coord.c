@@ -150,6 +150,7 @@ static void on_tick(struct ev_timer *t, mono now)
 	           co->cfg->ephemeral_us ? co->cfg->ephemeral_us : INT64_MAX / 2);
 	logins_tick(co->logins, now);
 	sshchecks_tick(co->sshchecks, now);
+	setdns_tick(co->setdns);
 	tailnet_policy_retest(co->policy, ev_wall(co->ev));
 	ev_timer_after(co->ev, &co->tick, TICK_US);
 }
@@ -465,6 +466,7 @@ static int start(struct coord *co)
 	co->logins = logins_new(co);
 	co->sshchecks = sshchecks_new(co);
 	co->rpc = node_rpc_new();
+	co->setdns = setdns_new(co);
 	co->c2n = c2n_new(co);
 	co->probe = probe_new(co);
 	read_trusted(co);
@@ -533,6 +535,7 @@ void coord_free(struct coord *co)
 	front_free(co->front);
 	embed_free(co->embed);
 	node_rpc_free(co->rpc);
+	setdns_free(co->setdns);
 	idtoken_free(co->idtoken);
 	relaymap_free(co->relaymap);
 	outbound_free(co->outbound);

@@ -55,6 +55,7 @@ struct relaymap;
 struct watches;
 struct idtoken;
 struct node_rpc;
+struct setdns;
 struct streams;
 struct front;
 struct site_cert;
@@ -82,6 +83,7 @@ struct coord {
 	struct watches *watches;
 	struct c2n *c2n; /* requests to nodes */
 	struct node_rpc *rpc;
+	struct setdns *setdns;
 	struct streams *streams;
 	struct probe *probe;
 	struct embed *embed;    /* the relay; NULL: none */

@@ -1,19 +1,131 @@
 #include "coordinator/setdns.h"
 
+#include <stdlib.h>
+
 #include "base/enc.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "coordinator/kept.h"
 #include "coordinator/outbound.h"
 #include "http/url.h"
 
-enum { VALUE_MAX = 255, HOOK_TIMEOUT_US = 30 * 1000 * 1000 };
+enum {
+	VALUE_MAX = 255,
+	RECORDS_MAX = 1024, /* remembered; the operator's hook keeps what is beyond */
+	HOOK_TIMEOUT_US = 30 * 1000 * 1000,
+};
+
+static const int64_t again_us = 600 * US_PER_S; /* after a clean-up that failed */
+static const int64_t record_life_us = 24 * 3600 * US_PER_S;
 
 /* A request held while the hook works. */
 struct writing {
+	struct coord *co;
 	struct http_req *req;
 	struct fetch *fetch;
+	char *fqdn, *value;
 };
+
+/* One that was written, and goes. */
+struct record {
+	struct setdns *all;
+	char *fqdn, *value;
+	wall at, until; /* when it is taken away, and when that is given up */
+	struct fetch *fetch;
+};
+
+struct setdns {
+	struct coord *co;
+	VEC(struct record *) records;
+};
+
+static void writing_free(struct writing *w)
+{
+	free(w->fqdn);
+	free(w->value);
+	free(w);
+}
+
+/* ---- what was written ---- */
+
+static void record_free(struct record *r)
+{
+	if (r->fetch)
+		fetch_cancel(r->fetch);
+	free(r->fqdn);
+	free(r->value);
+	free(r);
+}
+
+static void record_drop(struct setdns *s, size_t i)
+{
+	struct record *r = s->records.v[i];
+
+	kept_drop(state_store(s->co->st), KEPT_RECORD, r->value);
+	vec_remove(&s->records, i);
+	record_free(r);
+}
+
+static struct record *record_add(struct setdns *s, struct span fqdn, struct span value, wall at,
+                                 wall until)
+{
+	struct record *r = mem_new(struct record);
+
+	if (s->records.n >= RECORDS_MAX)
+		record_drop(s, 0);
+	r->all = s;
+	r->fqdn = span_dup(fqdn);
+	r->value = span_dup(value);
+	r->at = at;
+	r->until = until;
+	vec_push(&s->records, r);
+	return r;
+}
+
+static void remember(struct setdns *s, const struct writing *w)
+{
+	AUTO_DONE(buf) struct buf json = { 0 };
+	struct js_wr wr = js_wr_of(&json);
+	wall now = ev_wall(s->co->ev), at = { now.us + s->co->cfg->acme_cleanup_us };
+	wall until = { at.us + record_life_us };
+
+	(void)record_add(s, span_str(w->fqdn), span_str(w->value), at, until);
+	js_wr_open(&wr, JS_OBJECT);
+	js_wr_kv_str(&wr, "fqdn", w->fqdn);
+	js_wr_kv_str(&wr, "value", w->value);
+	js_wr_kv_int(&wr, "at", at.us);
+	js_wr_close(&wr, JS_OBJECT);
+	kept_put(state_store(s->co->st), KEPT_RECORD, w->value, until, buf_span(&json));
+}
+
+static void load_one(void *arg, const char *id, wall until, const struct js *record)
+{
+	(void)id;
+	(void)record_add(arg, js_text(js_get(record, "fqdn")), js_text(js_get(record, "value")),
+	                 (wall){ js_int(js_get(record, "at"), 0) }, until);
+}
+
+struct setdns *setdns_new(struct coord *co)
+{
+	struct setdns *s = mem_new(struct setdns);
+
+	s->co = co;
+	kept_load(state_store(co->st), KEPT_RECORD, ev_wall(co->ev), load_one, s);
+	return s;
+}
+
+void setdns_free(struct setdns *s)
+{
+	if (!s)
+		return;
+	vec_each(struct record **, r, &s->records)
+		record_free(*r);
+	vec_done(&s->records);
+	free(s);
+}
+
+/* ---- the hook ---- */
 
 bool setdns_offered(const struct config *cfg)
 {
@@ -33,9 +145,12 @@ static void on_done(void *owner, int r, const struct fetched *found)
 {
 	struct writing *w = owner;
 	struct http_req *req = w->req;
+	bool written = r >= 0 && found->status / 100 == 2;
 
-	free(w);
-	if (r >= 0 && found->status / 100 == 2) {
+	if (written)
+		remember(w->co->setdns, w);
+	writing_free(w);
+	if (written) {
 		coord_answer_json(req, 200, SPAN_LIT("{}"));
 		return;
 	}
@@ -50,18 +165,16 @@ static void on_gone(struct http_req *req, void *arg)
 
 	(void)req;
 	fetch_cancel(w->fetch);
-	free(w);
+	writing_free(w);
 }
 
-static void put_body(struct span name, struct span value, struct buf *out)
+static void put_body(const char *fqdn, const char *value, struct buf *out)
 {
 	struct js_wr w = js_wr_of(out);
-	AUTO_FREE char *fqdn = str_fmt("%.*s%s", SPAN_FMT(name),
-	                               name.p[name.n - 1] == '.' ? "" : ".");
 
 	js_wr_open(&w, JS_OBJECT);
 	js_wr_kv_str(&w, "fqdn", fqdn);
-	js_wr_kv_span(&w, "value", value);
+	js_wr_kv_str(&w, "value", value);
 	js_wr_close(&w, JS_OBJECT);
 }
 
@@ -75,7 +188,10 @@ static void put_authorization(const struct url *u, struct buf *out)
 		buf_fmt(out, "Basic %s", base64_encode(text, plain.p, plain.n));
 }
 
-static int ask_hook(struct coord *co, struct writing *w, struct span name, struct span value)
+/* verb: "present", "cleanup" */
+static int ask_hook(struct coord *co, const char *verb, const char *fqdn, const char *value,
+                    void (*done)(void *owner, int r, const struct fetched *found), void *owner,
+                    struct fetch **ret)
 {
 	AUTO_DONE(buf) struct buf body = { 0 };
 	AUTO_DONE(buf) struct buf target = { 0 };
@@ -89,8 +205,8 @@ static int ask_hook(struct coord *co, struct writing *w, struct span name, struc
 	url_put_authority(&target, &u);
 	if (u.target.n > 1)
 		buf_add_span(&target, u.target);
-	buf_add_str(&target, "/present");
-	put_body(name, value, &body);
+	buf_fmt(&target, "/%s", verb);
+	put_body(fqdn, value, &body);
 	put_authorization(&u, &auth);
 
 	struct http_field field = { SPAN_LIT("Authorization"), buf_span(&auth) };
@@ -104,9 +220,47 @@ static int ask_hook(struct coord *co, struct writing *w, struct span name, struc
 		.timeout_us = HOOK_TIMEOUT_US,
 	};
 
-	w->fetch = http_fetch(outbound_http(co->outbound), &cfg, on_done, w);
+	*ret = http_fetch(outbound_http(co->outbound), &cfg, done, owner);
 	return 0;
 }
+
+/* ---- taking away ---- */
+
+static void on_cleaned(void *owner, int r, const struct fetched *found)
+{
+	struct record *rec = owner;
+	struct setdns *s = rec->all;
+
+	rec->fetch = NULL;
+	if (r < 0 || found->status / 100 != 2) {
+		log_warn("the DNS hook did not take a record away: %s",
+		         r < 0 ? err_text(r) : http_reason(found->status));
+		rec->at.us += again_us;
+		return;
+	}
+	for (size_t i = 0; i < s->records.n; i++)
+		if (s->records.v[i] == rec) {
+			record_drop(s, i);
+			return;
+		}
+}
+
+void setdns_tick(struct setdns *s)
+{
+	wall now = ev_wall(s->co->ev);
+
+	for (size_t i = s->records.n; i--;) {
+		struct record *r = s->records.v[i];
+
+		if (r->fetch || r->at.us > now.us)
+			continue;
+		if (r->until.us <= now.us ||
+		    ask_hook(s->co, "cleanup", r->fqdn, r->value, on_cleaned, r, &r->fetch) < 0)
+			record_drop(s, i);
+	}
+}
+
+/* ---- a node asks ---- */
 
 void setdns_write(struct coord_call *c, const struct node *n, struct span type, struct span name,
                   struct span value)
@@ -125,11 +279,14 @@ void setdns_write(struct coord_call *c, const struct node *n, struct span type, 
 		return;
 	}
 	w = mem_new(struct writing);
+	w->co = c->co;
 	w->req = c->req;
+	w->fqdn = str_fmt("%.*s%s", SPAN_FMT(name), name.p[name.n - 1] == '.' ? "" : ".");
+	w->value = span_dup(value);
 	later.arg = w;
 	http_answer_later(c->req, &later);
-	if (ask_hook(c->co, w, name, value) < 0) {
-		free(w);
+	if (ask_hook(c->co, "present", w->fqdn, w->value, on_done, w, &w->fetch) < 0) {
+		writing_free(w);
 		http_answer_text(c->req, 500, "the DNS hook is not set up rightly");
 	}
 }

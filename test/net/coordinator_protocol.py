@@ -51,8 +51,11 @@ def ssh_check(w):
     check(w.admin('auth', 'register', '--auth-id', id, '--user', 'lab', ok=False).returncode == 1, 'it is no new node')
     w.admin('auth', 'approve', '--auth-id', id)
     check(p.wait(20) == 0 and 'let in' in said(), said())
-    p, said = w.ssh('a', 'b')
-    check(p.wait(20) == 0 and 'let in' in said() and not link(said), said())
+    for end in (lambda: None, w.kill):
+        end()
+        wait_until(lambda: w.node('a').get('online') and w.node('b').get('online'), 'connected', 30)
+        p, said = w.ssh('a', 'b')
+        check(p.wait(20) == 0 and 'let in' in said() and not link(said), said())
     w.policy({'acls': [{'action': 'accept', 'src': ['*'], 'dst': ['*:*']}], 'ssh': [dict(rule, checkPeriod='always')]})
     p, said = w.ssh('a', 'b')
     id = wait_until(lambda: link(said), 'asked again', 20).group(1)
@@ -162,16 +165,30 @@ def reports(w):
     check(r['Status'] == 404, 'not for a key of another machine')
 
 
+@test('the stock command says in words what we do not offer')
+def not_offered(w):
+    def says(words, *args):
+        r = w.ts('a', *args, ok=False, timeout=25)
+        check(words in r.stdout + r.stderr, f'{args}: {r.stdout} {r.stderr}')
+        return r.stdout
+    key = re.search(r'tlpub:\w+', says('NOT enabled', 'lock', 'status')).group(0)
+    says('tailnet lock', 'lock', 'init', '--gen-disablements', '1', '--confirm', key)
+    says('does not support getting TLS certs', 'cert', 'a.tail.lab')
+    for command_ in ('funnel', 'serve'):
+        says('does not offer that feature', command_, '--bg', '80')
+
+
 # A DNS hook ("httpreq"): writes the record into the name server that the ACME server asks.
 HOOK = '''
 import json, http.server, urllib.request
 class Hook(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         q = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
-        ok = self.path == '/hook/present' and self.headers.get('Authorization') == 'Basic bWU6c2VjcmV0'
+        ways = {'/hook/present': 'set-txt', '/hook/cleanup': 'clear-txt'}
+        ok = self.path in ways and self.headers.get('Authorization') == 'Basic bWU6c2VjcmV0'
         if ok:
             body = json.dumps({'host': q['fqdn'], 'value': q['value']}).encode()
-            urllib.request.urlopen('http://127.0.0.1:8055/set-txt', body).read()
+            urllib.request.urlopen('http://127.0.0.1:8055/' + ways[self.path], body).read()
         self.send_response(200 if ok else 403)
         self.end_headers()
 http.server.HTTPServer(('127.0.0.1', 8054), Hook).serve_forever()
@@ -197,6 +214,7 @@ def certificate_authority(w):
 def certificate(w):
     certificate_authority(w)
     os.environ['HEADSCALE_DNS_ACME_HOOK'] = 'http://me:secret@127.0.0.1:8054/hook'
+    os.environ['HEADSCALE_DNS_ACME_CLEANUP_AFTER'] = '12s'
     w.restart()
     w.daemon('c', TS_DEBUG_ACME_DIRECTORY_URL='https://127.0.0.1:14000/dir', SSL_CERT_FILE=f'{w.dir}/ca.crt')
     w.join('c', w.reusable)
@@ -204,6 +222,10 @@ def certificate(w):
     w.ts('c', 'cert', f'--cert-file={w.dir}/c.crt', f'--key-file={w.dir}/c.key', 'c.tail.lab', timeout=60)
     text = command(['openssl', 'x509', '-noout', '-text', '-in', f'{w.dir}/c.crt']).stdout
     check('DNS:c.tail.lab' in text, text)
+    record = lambda: command(['dig', '+short', '+tries=1', '-p', '8053', '@127.0.0.1', '_acme-challenge.c.tail.lab', 'TXT'], ns=w.ns, ok=False).stdout.strip()
+    check(record(), 'the record is there')
+    w.restart()
+    wait_until(lambda: not record(), 'it is taken away', 40)
     w.admin('nodes', 'rename', '-i', str(w.node('c')['id']), 'cc')
     wait_until(lambda: w.status('c')['CertDomains'] == ['cc.tail.lab'], 'the names follow the node', 20)
 
