@@ -12,6 +12,7 @@
 static void carry_out(struct mesh *m, const struct paths_out *out)
 {
 	struct mesh_pong pong;
+	struct mesh_peer *p;
 
 	switch (out->act) {
 	case PATHS_SEND:
@@ -44,7 +45,11 @@ static void carry_out(struct mesh *m, const struct paths_out *out)
 			m->cfg.hooks.pong(m->cfg.hooks.ctx, &pong);
 		break;
 	case PATHS_CHANGED:
-		/* The policy asks anew for each batch. */
+		/* The policy asks anew for each batch; what fits is told. */
+		p = path_peer_user(out->peer);
+		if (p)
+			p->want_narrow = true;
+		mesh_poke(m);
 		break;
 	}
 }

@@ -26,6 +26,26 @@ static bool addresses_for(const struct mesh *m, const struct mesh_peer *p, struc
 	return !ip_is_zero(&t->src) && !ip_is_zero(&t->dst);
 }
 
+/*
+ * A stock peer does not find out what a path carries, and what it sends on connections that were
+ * open before goes on being too large. Its kernel is told as a router would tell it. IPv6 has no
+ * smaller packets to ask for.
+ */
+static void tell_narrow(struct mesh *m, struct mesh_peer *p)
+{
+	struct path_choice c = paths_choice(m->paths, p->path, mesh_now(m));
+	uint16_t mtu = mesh_narrow_mtu(&c);
+	struct wg_peer *wg = mesh_wg_peer(m, p);
+	uint8_t packet[ICMP_NARROW_LEN];
+
+	p->want_narrow = false;
+	if (!mtu || !wg || p->wg_only || ip_is_zero(&m->self4) || ip_is_zero(&p->ip4))
+		return;
+	p->narrow_told = mesh_now(m);
+	icmp_narrow_write(packet, &m->self4, &p->ip4, mtu);
+	datapath_to_peer(m->dp, wg, span(packet, sizeof(packet)));
+}
+
 void mesh_send_waiting(struct mesh *m)
 {
 	struct mesh_peer *to = m->answer.type ? mesh_peer(m, &m->answer_to) : NULL;
@@ -41,6 +61,8 @@ void mesh_send_waiting(struct mesh *m)
 		struct mesh_peer *p = m->ids.v[i];
 		struct tsmp t = { .type = TSMP_DISCO_KEY, .disco = key };
 
+		if (p && p->want_narrow)
+			tell_narrow(m, p);
 		if (!p || !p->want_advert)
 			continue;
 		p->want_advert = false;

@@ -17,17 +17,33 @@ static struct wg_path by_relay(const struct mesh_peer *p)
  * anything fits; but a direct way may be found while the connection lasts, and
  * its other end may hear of no limit then.
  */
-static void set_mtu(const struct path_choice *c, struct wg_path *ret)
+static uint16_t fits(unsigned wire)
 {
 	/* Of IPv6 in any case: the other end may have chosen that for its direction. */
 	enum { HEAD = 48 + WG_DATA_OVERHEAD };
-	bool known = c->udp && c->mtu > 0;
-	unsigned wire = known ? c->mtu : PMTU_UNKNOWN;
 
-	if (wire >= PMTU_ENOUGH)
-		return;
-	ret->mtu = (uint16_t)((wire - HEAD) / WG_PADDING * WG_PADDING);
-	ret->mtu_guessed = !known;
+	return wire >= PMTU_ENOUGH ? 0 : (uint16_t)((wire - HEAD) / WG_PADDING * WG_PADDING);
+}
+
+uint16_t mesh_narrow_mtu(const struct path_choice *c)
+{
+	return c->udp && c->mtu > 0 ? fits(c->mtu) : 0;
+}
+
+static void set_mtu(const struct path_choice *c, struct wg_path *ret)
+{
+	bool known = c->udp && c->mtu > 0;
+
+	ret->mtu = fits(known ? c->mtu : PMTU_UNKNOWN);
+	ret->mtu_guessed = ret->mtu && !known;
+}
+
+/* Between the packets that go there anyway. */
+static void tell_again(struct mesh *m, struct mesh_peer *p, const struct wg_path *path)
+{
+	if (path->mtu && !path->mtu_guessed &&
+	    mono_since(p->narrow_told, m->last_traffic) >= NARROW_TELL_US)
+		p->want_narrow = true;
 }
 
 static bool get(void *ctx, struct wg_peer *wg, struct wg_path *ret)
@@ -45,6 +61,7 @@ static bool get(void *ctx, struct wg_peer *wg, struct wg_path *ret)
 	if (c.udp && !c.derp && !c.via.vni) {
 		*ret = (struct wg_path){ .remote = c.via.addr };
 		set_mtu(&c, ret);
+		tell_again(m, p, ret);
 		return true;
 	}
 	if (!c.udp && !c.derp) {

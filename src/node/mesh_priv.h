@@ -28,6 +28,8 @@ enum {
 	ENDPOINT_KEEP_US = 310 * 1000000,
 	ENDPOINT_KEPT_PER_IP = 6,
 	INNER_PINGS_MAX = 64,
+	/* Linux forgets what it was told of a path after ten minutes. */
+	NARROW_TELL_US = 300 * 1000000,
 };
 
 struct mesh_peer {
@@ -40,6 +42,8 @@ struct mesh_peer {
 	int last_region;    /* it was last heard over this relay */
 	uint32_t last_vni;
 	bool jailed, wg_only;
+	bool want_narrow; /* tell it that its path is narrow, if it is */
+	mono narrow_told;
 	bool want_advert; /* a session began: tell our disco key inside of it */
 };
 
@@ -145,6 +149,9 @@ static inline void mesh_poke(struct mesh *m)
 extern const struct wg_path_policy mesh_path_policy;
 struct wg_peer *mesh_wg_peer(const struct mesh *m, const struct mesh_peer *p);
 void mesh_peers_free(struct mesh *m);
+
+/* A direct way is proved, and for less than the tunnel's packets: what fits. Else 0. */
+uint16_t mesh_narrow_mtu(const struct path_choice *c);
 
 /* mesh_packets.c */
 void mesh_hooks_of(struct mesh *m, struct datapath_hooks *ret);

@@ -74,10 +74,30 @@ static void a_request_is_no_reply(void)
 	CHECK(!icmp_echo_reply(&ip, span(packet, n)));
 }
 
+static void a_narrow_path_is_told_in_a_whole_packet_about_an_echo_reply(void)
+{
+	uint8_t packet[ICMP_NARROW_LEN];
+	struct ip a = ip_of("100.64.0.1"), b = ip_of("100.64.0.2");
+	struct ippkt ip;
+
+	icmp_narrow_write(packet, &a, &b, 1136);
+	ippkt_parse(span(packet, sizeof(packet)), &ip);
+	CHECK(ip.proto == IPPKT_ICMP && ip.icmp_type == 3 && ip.icmp_code == 4);
+	CHECK(ip_eq(&ip.src, &a) && ip_eq(&ip.dst, &b) && ip.len == sizeof(packet));
+	CHECK_EQ(ip_checksum(span(packet + 20, sizeof(packet) - 20), 0), 0);
+	CHECK_EQ(be16_at(packet + 26), 1136);
+	/* The quoted one went the other way and was larger than that. */
+	CHECK(memcmp(packet + 28 + 12, ip_v4(&b), 4) == 0);
+	CHECK(memcmp(packet + 28 + 16, ip_v4(&a), 4) == 0);
+	CHECK_EQ(be16_at(packet + 28 + 2), 1280);
+	CHECK_EQ(packet[48], 0);
+}
+
 int main(void)
 {
 	RUN(an_echo_request_is_a_whole_packet_with_right_sums);
 	RUN(only_a_reply_as_long_as_ours_has_its_data);
 	RUN(a_request_is_no_reply);
+	RUN(a_narrow_path_is_told_in_a_whole_packet_about_an_echo_reply);
 	return check_done();
 }
