@@ -11,6 +11,7 @@
 #include "host/router_priv.h"
 #include "platform/nft.h"
 #include "platform/sysctl.h"
+#include "router/doors.h"
 
 #define SRC_VALID_MARK "net/ipv4/conf/all/src_valid_mark"
 
@@ -278,6 +279,42 @@ static int apply_nft(struct host_router *r, const struct router_plan *p)
 	return 0;
 }
 
+void router_find_doors(struct buf *ret, const struct router_door *door)
+{
+	static const char *const tables[] = ROUTER_DOORS_TABLES;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		AUTO_DONE(buf) struct buf listing = { 0 };
+
+		if (nft_list(tables[i], &listing))
+			router_doors(ret, tables[i], buf_span(&listing), door);
+	}
+}
+
+static int set_doors(const struct router_door *door, struct buf *said)
+{
+	AUTO_DONE(buf) struct buf text = { 0 };
+
+	router_find_doors(&text, door);
+	return text.n ? nft_apply(buf_span(&text), said) : 0;
+}
+
+/* Those that others close are opened again by host_router_mend. */
+static int apply_doors(struct host_router *r, const struct router_plan *p)
+{
+	struct router_door door = { p->dev, p->udp_port };
+	int err;
+
+	if (p->doors == r->done.doors && p->udp_port == r->done.udp_port)
+		return 0;
+	err = set_doors(p->doors ? &door : NULL, &r->said);
+	if (err == 0) {
+		r->done.doors = p->doors;
+		r->done.udp_port = p->udp_port;
+	}
+	return err;
+}
+
 static int apply_sysctl(struct host_router *r, const struct router_plan *p)
 {
 	if (p->src_valid_mark)
@@ -322,6 +359,7 @@ int host_router_apply(struct host_router *r, const struct router_plan *plan)
 	/* The way back first: packets of ours must not enter before they can leave. */
 	keep_first(&first, apply_sysctl(r, plan));
 	keep_first(&first, apply_nft(r, plan));
+	keep_first(&first, apply_doors(r, plan));
 	if (plan->guard)
 		keep_first(&first, apply_guard(r, true));
 	keep_first(&first, apply_addresses(r, plan));
@@ -415,8 +453,10 @@ static int undo(struct rtnl *nl, const char *path, const struct journal *j, bool
 		keep_first(&first, remove_rules(nl));
 	if (j->routes || j->guard)
 		keep_first(&first, remove_routes(nl, hold));
-	if (j->nft)
+	if (j->nft) {
+		keep_first(&first, set_doors(NULL, NULL));
 		keep_first(&first, nft_remove(ROUTER_NFT_TABLE));
+	}
 	if (j->mark_rule_old >= 0)
 		keep_first(&first, sysctl_set(SRC_VALID_MARK, j->mark_rule_old));
 	/* What could not be undone is tried again at the next start. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "host/router_priv.h"
 #include "platform/nft.h"
+#include "router/doors.h"
 
 /* Which of the things we did are there. */
 struct seen {
@@ -13,6 +14,7 @@ struct seen {
 	bool *addresses, *routes, *rules; /* as many as in `done` */
 	bool guard[2];                    /* by ip6 */
 	bool up, nft;
+	struct buf doors; /* what would open them */
 };
 
 static void seen_done(struct seen *s)
@@ -20,6 +22,7 @@ static void seen_done(struct seen *s)
 	free(s->addresses);
 	free(s->routes);
 	free(s->rules);
+	buf_done(&s->doors);
 }
 
 static int see_address(void *arg, const struct rtnl_addr *a)
@@ -93,6 +96,8 @@ static int look(struct host_router *r, struct seen *s)
 		.up = is_up(r),
 		.nft = !d->nft.n || nft_has(ROUTER_NFT_TABLE),
 	};
+	if (d->doors)
+		router_find_doors(&s->doors, &(struct router_door){ d->dev, d->udp_port });
 	err = rtnl_rule_each(r->nl, see_rule, s);
 	if (err == 0 && s->up)
 		err = rtnl_addr_each(r->nl, see_address, s);
@@ -120,7 +125,7 @@ static bool lacks_guard(const struct seen *s)
 static int count_missing(const struct seen *s)
 {
 	const struct done *d = s->done;
-	size_t n = count_false(s->rules, d->rules.n) + !s->nft + lacks_guard(s);
+	size_t n = count_false(s->rules, d->rules.n) + !s->nft + (s->doors.n > 0) + lacks_guard(s);
 
 	if (s->up)
 		n += count_false(s->addresses, d->addresses.n) +
@@ -202,6 +207,8 @@ static int mend(struct host_router *r, const struct seen *s)
 {
 	int err = s->nft ? 0 : mend_nft(r);
 
+	if (err >= 0 && s->doors.n)
+		err = nft_apply(buf_span(&s->doors), &r->said);
 	if (err >= 0 && lacks_guard(s))
 		err = mend_guard(r);
 	if (err >= 0 && s->up)

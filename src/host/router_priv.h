@@ -15,7 +15,8 @@ struct done {
 	VEC(struct router_route) routes;
 	VEC(struct router_rule) rules;
 	VEC(struct router_counter) counters;
-	bool guard;
+	bool guard, doors;
+	uint16_t udp_port; /* of the doors */
 	struct buf nft;
 };
 
@@ -32,5 +33,8 @@ struct host_router {
 /* As the kernel has them. */
 struct rtnl_rule router_kernel_rule(const struct router_rule *r);
 struct rtnl_route router_kernel_route(const struct router_route *r, int index);
+/* What nft must be told for the doors in other firewalls; NULL: to close them. */
+struct router_door;
+void router_find_doors(struct buf *ret, const struct router_door *door);
 /* An exit node's route that leads nowhere; that it is there, or not, already is no error. */
 NODISCARD int router_put_guard(struct host_router *r, bool ip6, bool want);

@@ -105,10 +105,44 @@ static void see_route_message(struct netmon *m, const struct nlmsghdr *msg)
 	}
 }
 
+static int see_nft_attribute(const struct nlattr *a, void *arg)
+{
+	bool *is_filter = arg;
+
+	/* In messages about rules and chains alike this is the table's name. */
+	_Static_assert((int)NFTA_RULE_TABLE == (int)NFTA_CHAIN_TABLE, "one number");
+	if (mnl_attr_get_type(a) != NFTA_RULE_TABLE)
+		return MNL_CB_OK;
+	*is_filter = mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 &&
+	             strcmp(mnl_attr_get_str(a), "filter") == 0;
+	return MNL_CB_STOP;
+}
+
+/* Of iptables, where other firewalls mostly are. */
+static bool is_in_filter(const struct nlmsghdr *msg)
+{
+	bool is_filter = false;
+
+	(void)mnl_attr_parse(msg, sizeof(struct nfgenmsg), see_nft_attribute, &is_filter);
+	return is_filter;
+}
+
 static void see_nft_message(struct netmon *m, const struct nlmsghdr *msg)
 {
-	if (msg->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE))
+	if (msg->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
+		return;
+	switch (msg->nlmsg_type & 0xff) {
+	case NFT_MSG_DELTABLE:
 		note(m, NETMON_NFT);
+		break;
+	case NFT_MSG_NEWCHAIN:
+	case NFT_MSG_DELRULE:
+		if (is_in_filter(msg))
+			note(m, NETMON_NFT);
+		break;
+	default:
+		break;
+	}
 }
 
 enum { BATCH = 64 };

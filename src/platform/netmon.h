@@ -18,7 +18,7 @@ enum netmon_what {
 	NETMON_ADDR = 1 << 1,
 	NETMON_ROUTE = 1 << 2, /* in the main table */
 	NETMON_RULE = 1 << 3,  /* one was removed */
-	NETMON_NFT = 1 << 4,   /* a table was removed */
+	NETMON_NFT = 1 << 4,   /* a table was removed, or changed where iptables has its own */
 	NETMON_OWN = 1 << 5,   /* an address of our device or a route of our table was removed, or
 	                          the device was set up or down */
 	NETMON_ALL = (1 << 6) - 1,

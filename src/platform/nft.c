@@ -1,5 +1,8 @@
 #include "platform/nft.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 #include "platform/proc.h"
@@ -40,4 +43,14 @@ bool nft_has(const char *table)
 		if (span_is(line, want))
 			return true;
 	return false;
+}
+
+bool nft_list(const char *table, struct buf *ret)
+{
+	char family[8];
+	const char *name = strchr(table, ' ');
+	const char *const argv[] = { "nft", "-a", "list", "table", family, name + 1, NULL };
+
+	(void)snprintf(family, sizeof(family), "%.*s", (int)(name - table), table);
+	return proc_ok(&(struct proc_cmd){ .argv = argv }, ret) == 0;
 }

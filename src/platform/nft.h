@@ -20,5 +20,7 @@ NODISCARD int nft_apply(struct span text, struct buf *ret_said);
 
 /* "family name" of a table; harmless if it is not there. */
 NODISCARD int nft_remove(const char *table);
+/* The table as text, each rule with its handle; false: it is not there. */
+bool nft_list(const char *table, struct buf *ret);
 /* Whether the table is there. */
 bool nft_has(const char *table);

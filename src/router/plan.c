@@ -225,7 +225,8 @@ void router_plan(const struct router_cfg *cfg, struct router_plan *ret)
 	sort_routes(ret, cfg->ip6);
 	ret->guard = cfg->use_exit;
 	plan_rules(ret, cfg);
-	ret->src_valid_mark = cfg->netfilter == ROUTER_NETFILTER_ON;
+	ret->udp_port = cfg->udp_port;
+	ret->src_valid_mark = ret->doors = cfg->netfilter == ROUTER_NETFILTER_ON;
 	if (cfg->netfilter != ROUTER_NETFILTER_OFF)
 		router_plan_nft(ret, cfg);
 }

@@ -112,6 +112,8 @@ struct router_plan {
 	struct buf nft; /* makes the table anew, without the counters' elements; empty: no table */
 	bool guard;     /* default routes that lead nowhere, behind those into the tunnel: they stay
 	                   when the     device goes, so that traffic stops rather than leaks */
+	uint16_t udp_port;
+	bool doors;                  /* through the chains of iptables, see router/doors.h */
 	bool src_valid_mark;         /* reverse path checks must look at marks */
 	VEC(struct prefix) shadowed; /* accepted routes that overlap networks of the host's own */
 };

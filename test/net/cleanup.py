@@ -16,7 +16,7 @@ def dump(lab):
     return shell(lab, DUMP, ok=False)
 
 
-def same(lab, before, what):
+def same(lab, before, what, dump=dump):
     def is_same():
         return dump(lab) == before
     try:
@@ -184,6 +184,108 @@ def wg_quick(lab):
     reach(lab)
     lab.stop(lab.daemons['ours'])
     lab.sysctl(lab.nodes['ours'], 'net.ipv4.conf.all.src_valid_mark=0')  # wg-quick leaves it set
+    same(lab, lab.before, 'as before both')
+
+
+def chains(lab):
+    """What iptables has, without the counts."""
+    return '\n'.join(x for c in ('iptables-save', 'ip6tables-save') for x in shell(lab, c).splitlines() if x[:1] not in '#:')
+
+
+def policies(lab, verdict):
+    for t in ('iptables', 'ip6tables'):
+        shell(lab, f'{t} -P INPUT {verdict}; {t} -P FORWARD {verdict}')
+
+
+@test('where iptables drops what it does not know, as with Docker and ufw, the tunnel works, and their rules stay')
+def iptables(lab):
+    tool('iptables')
+    start(lab)
+    lab.forwarding('ours')
+    lab.ts('ours', 'set', '--advertise-routes=192.168.1.0/24')
+    lab.ts('stock', 'set', '--accept-routes')
+    behind = lambda: lab.talk(lab.nodes['stock'], '192.168.1.10', seconds=1) == '192.168.1.1'
+    mine = lab.ip_of('ours')
+    into = lambda: lab.pings(lab.nodes['stock'], mine, 1)
+    wait_until(behind, 'the network behind is reached', 30)
+    lab.stop(lab.daemons['ours'])
+    for t in ('iptables', 'ip6tables'):
+        shell(lab, f'{t} -N DOCKER-USER; {t} -A DOCKER-USER -j RETURN; {t} -A FORWARD -j DOCKER-USER;'
+                   f'{t} -A INPUT -i lo -j ACCEPT; {t} -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT')
+    shell(lab, 'iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE')
+    policies(lab, 'DROP')
+    before = chains(lab)
+    start(lab)
+    wait_until(into, 'the host is reached', 30)
+    wait_until(behind, 'and the network behind', 30)
+    check('-j MASQUERADE' in chains(lab) and '-A DOCKER-USER -j RETURN' in chains(lab), chains(lab))
+    # A firewall that is loaded anew has none of our rules.
+    for t in ('iptables', 'ip6tables'):
+        shell(lab, f'{t} -F FORWARD; {t} -A FORWARD -j DOCKER-USER')
+    wait_until(behind, 'and again after theirs were loaded anew', 30)
+    lab.ts('ours', 'set', '--netfilter-mode=off')
+    wait_until(lambda: chains(lab) == before, f'nothing of ours is left when told so: {chains(lab)}', 20)
+    lab.ts('ours', 'set', '--netfilter-mode=on')
+    wait_until(behind, 'and back', 30)
+    lab.stop(lab.daemons['ours'])
+    check(chains(lab) == before, f'after an orderly end theirs alone are there: {chains(lab)}')
+    start(lab)
+    kill_all(lab)
+    cleanup(lab)
+    check(chains(lab) == before, f'and after a crash: {chains(lab)}')
+    policies(lab, 'ACCEPT')
+    shell(lab, 'nft delete table ip filter; nft delete table ip6 filter; nft delete table ip nat')
+    same(lab, lab.before, 'as before')
+
+
+@test('OpenVPN with a default route beside ours: each comes, goes and crashes without harm to the other')
+def openvpn(lab):
+    binary, env = unpacked('openvpn', 'usr/sbin/openvpn')
+    key = lab.path('openvpn.key')
+    command(['env', f"LD_LIBRARY_PATH={env['LD_LIBRARY_PATH']}", binary, '--genkey', 'secret', key])
+
+    def vpn(name, other, mine, theirs, *more):
+        return lab.start(lab.nodes[name], [binary, '--dev', 'ovpn0', '--dev-type', 'tun', '--remote', other, '--port', '1194', '--secret', key,
+                                           '--cipher', 'AES-256-CBC', '--ifconfig', mine, theirs, '--ping', '2', '--ping-restart', '20', *more],
+                         env=env, log=lab.path(f'openvpn-{name}.log'))
+
+    def theirs_up():
+        p = vpn('ours', '10.81.2.2', '10.201.0.1', '10.201.0.2', '--redirect-gateway', 'def1')
+        wait_until(lambda: lab.pings(lab.nodes['ours'], '10.201.0.2', 1), 'OpenVPN works', 40)
+        check('dev ovpn0' in shell(lab, 'ip route get 203.0.113.1'), 'and has the default route')
+        return p
+    # The other end is a gateway to everywhere, as such a VPN has.
+    lab.forwarding('stock')
+    command(['nft', '-f', '-'], ns=lab.nodes['stock'], stdin='table ip gateway {\n chain out {\n type nat hook postrouting priority srcnat\n'
+                                                             ' ip saddr 10.201.0.0/24 oifname "eth0" masquerade\n }\n}\n')
+    far = vpn('stock', '10.81.1.2', '10.201.0.2', '10.201.0.1')
+    near = theirs_up()
+    with_theirs = dump(lab)
+    start(lab)
+    wait_until(lambda: 'dev tun0' in shell(lab, f'ip route get {lab.ip_of("stock")}'), 'ours goes by ours', 30)
+    check(lab.pings(lab.nodes['ours'], '10.201.0.2') and lab.pings(lab.nodes['ours'], lab.ip_of('stock')), 'both work')
+    check('dev ovpn0' in shell(lab, 'ip route get 203.0.113.1'), 'and what is not ours goes where it went')
+    lab.stop(lab.daemons['ours'])
+    same(lab, with_theirs, 'theirs as before, after an orderly end')
+    start(lab)
+    kill_all(lab)
+    cleanup(lab)
+    same(lab, with_theirs, 'and after a crash')
+    start(lab)
+    ours = lambda lab: shell(lab, 'ip rule; ip -6 rule; ip route show table 52; nft list tables')
+    # Its other end has this address, too: that it answers proves nothing of the tunnel.
+    wait_until(lambda: 'inet fairlead' in ours(lab) and lab.ip_of('stock') in ours(lab), 'ours is up', 30)
+    with_ours = ours(lab)
+    lab.stop(near)
+    reach(lab)
+    near = theirs_up()
+    reach(lab)
+    lab.stop(near, signal.SIGKILL)
+    reach(lab)
+    same(lab, with_ours, 'ours as before', ours)
+    lab.stop(far)
+    lab.stop(lab.daemons['ours'])
+    shell(lab, 'ip route del 10.81.2.2', ok=False)  # which a killed OpenVPN leaves
     same(lab, lab.before, 'as before both')
 
 

@@ -12,7 +12,7 @@ Every node is in a network of its own and reaches the others through the hub. A 
 """
 import json, os, shutil, signal, socket, subprocess, sys, tempfile, time
 
-from netlab import BUILD, Failure, Lab, check, command, descendants, kill_together, peer, run_tests, self_signed, test, tool, wait_until
+from netlab import BUILD, Failure, Lab, check, command, descendants, kill_together, peer, run_tests, self_signed, test, tool, unpacked, wait_until
 
 CONTROL = 'https://ctl.lab'
 WEB, WEB6 = '203.0.113.1', '2001:db8:113::1'
