@@ -86,11 +86,10 @@ static void tell_overlap(struct buf *out, const struct router_peer *peer,
 {
 	char a[PREFIX_TEXT_MAX], b[PREFIX_TEXT_MAX];
 
-	buf_fmt(out, "%sThe route %s of %s overlaps %s, a network of this host: %s.",
-	        out->n ? " " : "", prefix_text(route, a), peer->name, prefix_text(net, b),
-	        prefix_covers(route, net)
-	                ? "addresses there are still reached directly"
-	                : "addresses of the route are reached through the tunnel");
+	buf_fmt(out,
+	        "%sThe route %s of %s overlaps %s, a network of this host: addresses that both "
+	        "have are still reached directly.",
+	        out->n ? " " : "", prefix_text(route, a), peer->name, prefix_text(net, b));
 }
 
 void router_overlaps(struct buf *out, const struct router_cfg *cfg)
@@ -156,18 +155,21 @@ static void add_exit(struct router_plan *p, const struct router_cfg *cfg)
 		add(p, cfg->nets[i].prefix, cfg->nets[i].internal || cfg->exit_lan);
 }
 
+static void spare(struct router_plan *p, const struct prefix *route, const struct prefix *net)
+{
+	if (prefix_is4(net) == prefix_is4(route) && prefix_overlaps(net, route))
+		add(p, prefix_covers(route, net) ? *net : *route, true);
+}
+
 /*
- * An accepted route never takes the host's own network away: where it covers
- * one, or is equal, that network is thrown back to the main table. A route to a
- * part of it was chosen with care and stands.
+ * An accepted route never takes the host's own network away, nor a part of it: what both have is
+ * thrown back to the main table.
  */
 static void spare_own_nets(struct router_plan *p, const struct router_cfg *cfg)
 {
 	for (size_t i = 0; i < p->shadowed.n; i++)
 		for (size_t k = 0; k < cfg->n_nets; k++)
-			if (prefix_is4(&cfg->nets[k].prefix) == prefix_is4(&p->shadowed.v[i]) &&
-			    prefix_covers(&p->shadowed.v[i], &cfg->nets[k].prefix))
-				add(p, cfg->nets[k].prefix, true);
+			spare(p, &p->shadowed.v[i], &cfg->nets[k].prefix);
 }
 
 static int by_address(const void *a, const void *b)

@@ -145,7 +145,7 @@ def modes(lab):
     wait_until(lambda: 'hook forward' in table(), 'hooked', 20)
 
 
-@test('addresses of the tailnet from anywhere else are dropped and counted')
+@test('addresses of the tailnet from anywhere else are dropped and counted, and so are those of others from a peer')
 def forged(lab):
     lan = lab.lans['ours']
     lab.address(lan, 'eth0', '100.64.0.99/32')
@@ -155,6 +155,15 @@ def forged(lab):
     check(r.returncode != 0, 'not under one of the tailnet')
     check('packets 0' not in shell(lab, 'nft list counter inet fairlead drop-forged-source'), 'and that is counted')
     lab.ip(lab.nodes['ours'], 'route', 'del', '100.64.0.99/32', 'dev', 'eth1')
+    # And a peer is believed its own alone.
+    stock = lab.nodes['stock']
+    lab.address(stock, 'tun0', '100.64.0.99/32')
+    seen = lab.capture(lab.nodes['ours'], 'tun0', 'icmp')
+    r = command(['ping', '-c', '2', '-i', '0.2', '-W', '1', '-I', '100.64.0.99', lab.ip_of('ours')], ns=stock, ok=False)
+    check(r.returncode != 0 and lab.pings(stock, lab.ip_of('ours')), 'a peer is answered under its own address alone')
+    lines = seen.stop()
+    check(lines and not [x for x in lines if '100.64.0.99' in x], f'and nothing else gets to the interface: {lines}')
+    lab.ip(stock, 'address', 'del', '100.64.0.99/32', 'dev', 'tun0')
 
 
 @test('wg-quick with a default route beside ours: both work, and its parts outlive ours')

@@ -119,11 +119,12 @@ static void an_accepted_route_leaves_the_host_its_own_network(void)
 	check_plan(&n.cfg, HEAD "route 100.64.0.2/32\nroute 100.64.0.3/32\n"
 	                        "route 192.168.1.0/24 throw\nroute fd7a:115c:a1e0::/48\n" RULES("4")
 	                                RULES("6") "shadowed 192.168.1.0/24\n");
-	/* A part of it was advertised with care. */
+	/* Nor a part of it. */
 	n.gate[2] = pfx("192.168.1.128/25");
-	check_plan(&n.cfg, HEAD "route 100.64.0.2/32\nroute 100.64.0.3/32\n"
-	                        "route 192.168.1.128/25\nroute fd7a:115c:a1e0::/48\n" RULES("4")
-	                                RULES("6") "shadowed 192.168.1.128/25\n");
+	check_plan(&n.cfg,
+	           HEAD "route 100.64.0.2/32\nroute 100.64.0.3/32\n"
+	                "route 192.168.1.128/25 throw\nroute fd7a:115c:a1e0::/48\n" RULES("4")
+	                        RULES("6") "shadowed 192.168.1.128/25\n");
 }
 
 static void an_exit_node_takes_everything_the_host_s_networks_too(void)
