@@ -124,6 +124,14 @@ static void done(struct swarm *sw, const char *what)
 
 static void send_endpoint(struct client *c);
 
+/* Those of the same user that read no more. */
+static size_t stalled_beside(const struct client *c)
+{
+	size_t first = c->index % c->sw->keys;
+
+	return c->sw->stalled > first ? (c->sw->stalled - first - 1) / c->sw->keys + 1 : 0;
+}
+
 static void next_change(struct swarm *sw)
 {
 	if (sw->changes_left == 0) {
@@ -143,7 +151,7 @@ static void next_change(struct swarm *sw)
 
 	struct client *c = &sw->c[sw->stalled + rand_below(sw->n - sw->stalled)];
 
-	sw->expect = c->peers > sw->stalled ? c->peers - sw->stalled : 0;
+	sw->expect = c->peers - stalled_beside(c);
 	sw->began = mono_now();
 	send_endpoint(c);
 }

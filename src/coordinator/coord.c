@@ -151,6 +151,7 @@ static void on_tick(struct ev_timer *t, mono now)
 	logins_tick(co->logins, now);
 	sshchecks_tick(co->sshchecks, now);
 	setdns_tick(co->setdns);
+	streams_tick(co->streams);
 	tailnet_policy_retest(co->policy, ev_wall(co->ev));
 	ev_timer_after(co->ev, &co->tick, TICK_US);
 }

@@ -16,6 +16,7 @@ enum {
 	FLUSH_US = 10 * 1000,        /* changes are gathered this long */
 	FLUSH_SHARE = 3,             /* a flush that took t is followed by a pause of 3 t */
 	FLUSH_MAX_US = 3000 * 1000,  /* but not of more than this */
+	CROWD = 256,                 /* so many streams opened leave memory worth giving back */
 };
 
 struct map_stream {
@@ -42,6 +43,7 @@ struct streams {
 	struct link list, leavers; /* leavers in the order of their times */
 	struct ev_timer flush, leave;
 	mono next_flush;
+	size_t opened, opened_before; /* since memory was given back; and a tick ago */
 	struct buf scratch;
 };
 
@@ -275,6 +277,7 @@ static void open_stream(struct coord_call *c, const struct map_request *q, uint6
 	http_answer_later(c->req, &later);
 	http_begin(c->req, 200, "application/json");
 	http_settle(c->req); /* the call goes with what was asked */
+	s->opened++;
 	state_node_online(s->co->st, node, true, ev_wall(s->co->ev));
 	(void)push(m);
 }
@@ -342,6 +345,15 @@ void streams_map(struct coord_call *c, struct span body)
 }
 
 /* ---- the whole ---- */
+
+void streams_tick(struct streams *s)
+{
+	if (s->opened >= CROWD && s->opened == s->opened_before) {
+		mem_trim();
+		s->opened = 0;
+	}
+	s->opened_before = s->opened;
+}
 
 struct streams *streams_new(struct coord *co)
 {

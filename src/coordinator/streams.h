@@ -9,6 +9,9 @@
 struct streams *streams_new(struct coord *co);
 void streams_free(struct streams *s);
 
+/* Every few seconds: what it took to let a crowd in is given back once no more come. */
+void streams_tick(struct streams *s);
+
 /* POST /machine/map with its body read. */
 void streams_map(struct coord_call *c, struct span body);
 /* Something changed: everybody is told what concerns them, shortly. */
