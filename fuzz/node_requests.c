@@ -31,6 +31,8 @@ static const char map[] =
 					   "{\"First\":0,\"Last\":65535}}]}]},"
 					   "\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"a@b\"}]}";
 
+enum { LAST_US = 20 * 1000 * 1000 };
+
 struct play {
 	struct world *w;
 	struct machine *m;
@@ -82,7 +84,9 @@ static void ask(struct play *p, uint16_t port, struct span request)
 	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
 		world_run(p->w, US_PER_S / 10);
 	fd_close(fd);
-	world_run(p->w, US_PER_S);
+	machine_enter(p->m); /* it has something to see */
+	machine_leave(p->m);
+	world_run(p->w, LAST_US); /* the coordinator is asked, and does not answer */
 }
 
 static void ask_as_coordinator(struct play *p, struct span request)
