@@ -249,13 +249,15 @@ static void be_silent(struct tailnet *t)
 		t->devices[i].talks = false;
 }
 
-static void an_hour(struct tailnet *t)
+static void an_hour(struct tailnet *t, unsigned hour)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		happen(t);
 		tailnet_run(t, 20 * US_PER_S);
 	}
-	quiet(t);
+	if (hour % 6 == 0)
+		quiet(t);
+	calm(t);
 	be_silent(t);
 	tailnet_run(t, (3600 - 40 - QUIET_S) * US_PER_S);
 }
@@ -268,7 +270,7 @@ static void three_days_of_trouble_leave_nothing_behind(void)
 
 	tailnet_begin(&t, seed);
 	for (unsigned hour = 0; hour < HOURS; hour++) {
-		an_hour(&t);
+		an_hour(&t, hour);
 		if (hour == HOURS / 3)
 			before = held();
 		if (getenv("FAIRLEAD_LOG"))
