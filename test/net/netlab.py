@@ -73,15 +73,27 @@ def command(args, ns=None, stdin=None, ok=True, timeout=30):
     return r
 
 
-def descendants(pid):
-    """Its children and theirs, of those that are ours by name; a process may be gone by the time it is looked at."""
+def said_of(pid, file):
+    """A file of /proc; '' of a process that is gone by now."""
     try:
-        with open(f'/proc/{pid}/task/{pid}/children') as f:
-            found = [int(x) for x in f.read().split()]
-        found = [c for c in found if 'fairlead' in open(f'/proc/{c}/comm').read()]
+        with open(f'/proc/{pid}/{file}') as f:
+            return f.read()
     except (FileNotFoundError, ProcessLookupError):
-        return []
-    return found + [g for c in found for g in descendants(c)]
+        return ''
+
+
+def descendants(pid):
+    """Its children and theirs, of those that are ours by name."""
+    found = [c for c in said_of(pid, f'task/{pid}/children').split() if 'fairlead' in said_of(c, 'comm')]
+    return [int(c) for c in found] + [g for c in found for g in descendants(c)]
+
+
+def send(pid, signo):
+    """A signal, to a process that may be gone by now."""
+    try:
+        os.kill(pid, signo)
+    except ProcessLookupError:
+        pass
 
 
 def kill_together(pid):
@@ -92,10 +104,10 @@ def kill_together(pid):
         if not more:
             break
         for p in more:
-            os.kill(p, signal.SIGSTOP)
+            send(p, signal.SIGSTOP)
         parts += more
     for p in parts:
-        os.kill(p, signal.SIGKILL)
+        send(p, signal.SIGKILL)
     # The first is the test's own child, who is waited for elsewhere.
     wait_until(lambda: not any(os.path.exists(f'/proc/{p}/exe') for p in parts[1:]), 'all parts are dead', 20)
 

@@ -189,7 +189,7 @@ class RouteLab(Lab):
             os.unlink(f'{d}/sock')
         p = self.daemons[name] = self.start(self.nodes[name], args + list(flags), env=env, log=f'{d}.log')
         self.flags[name] = (ours,) + flags
-        wait_until(lambda: os.path.exists(f'{d}/sock') and self.ts(name, 'debug', 'prefs', ok=False).returncode == 0, f'{name} answers', 30)
+        wait_until(lambda: os.path.exists(f'{d}/sock') and self.ts(name, 'debug', 'prefs', ok=False).returncode == 0, f'{name} answers', 90)
         return p
 
     def ts(self, name, *args, ok=True, timeout=60):
