@@ -68,20 +68,23 @@ static void call(const struct api_env *env, struct span in, bool local)
 	api_answer_done(&answer);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+/* Made once: a database for each input would be most of the work. */
+static const struct api_env *world(void)
 {
-	struct rand_src rand;
+	static struct rand_src rand;
+	static struct api_env env = { .set_policy = set_policy,
+		                      .register_login = register_login,
+		                      .approve_login = approve_login,
+		                      .reject_login = reject_login,
+		                      .plant_login = plant_login };
 	struct state_cfg cfg = { 0 };
 	struct state_env state_env = { .rand = &rand };
+	struct user_spec spec = { .name = SPAN_LIT("anna") };
 	struct store *store = NULL;
 	const struct user *user;
-	struct user_spec spec = { .name = SPAN_LIT("anna") };
-	struct api_env env = { .set_policy = set_policy,
-		               .register_login = register_login,
-		               .approve_login = approve_login,
-		               .reject_login = reject_login,
-		               .plant_login = plant_login };
 
+	if (env.st)
+		return &env;
 	rand_seeded(&rand, 1);
 	if (store_sqlite_open(":memory:", &store) < 0 ||
 	    state_new(&cfg, &state_env, store, &env.st) < 0 ||
@@ -89,9 +92,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		abort();
 	env.policy = tailnet_policy_new("https://x");
 	tailnet_policy_attach(env.policy, env.st);
-	call(&env, span(data, n), true);
-	call(&env, span(data, n), false);
-	state_free(env.st);
-	tailnet_policy_free(env.policy);
+	return &env;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	call(world(), span(data, n), true);
+	call(world(), span(data, n), false);
 	return 0;
 }
