@@ -311,7 +311,7 @@ static int open_sockets(struct peer_relay *r, const struct peer_relay_cfg *cfg)
 	if (e < 0)
 		return e;
 	r->port = udp_port(r->udp);
-	for (size_t i = 0; i < UDP_FAMILIES && e == 0; i++) {
+	for (enum udp_family i = 0; i < UDP_FAMILIES && e == 0; i++) {
 		if (has_family(r, i))
 			e = ev_io_start(r->ev, &r->io[i], udp_fd(r->udp, i), EV_READ);
 	}
