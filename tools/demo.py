@@ -93,12 +93,10 @@ def wire(a, name_a, address_a, b, name_b, address_b):
 
 
 def start(host, name, args, env=None):
-    """A program in the background; its process id is kept for `down`."""
+    """A program in the background, until `down`."""
     log = open(f"{STATE}/{name}.log", "w")
     p = subprocess.Popen([*enter(host), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                          start_new_session=True, env=dict(os.environ, **(env or {})))
-    with open(f"{STATE}/pids", "a") as f:
-        f.write(f"{p.pid}\n")
     return p
 
 
@@ -150,8 +148,6 @@ def own_etc(host):
     p = subprocess.Popen(["ip", "netns", "exec", ns(host), "unshare", "-m", "sh", "-c",
                           f"mount --make-rprivate / && mount --bind {d} /etc && touch {ready} && exec sleep infinity"],
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    with open(f"{STATE}/pids", "a") as f:
-        f.write(f"{p.pid}\n")
     with open(f"{STATE}/on-{host}", "w") as f:
         f.write(f'#!/bin/sh\n# Runs a command on the {host}.\nPATH={PROGRAMS}:$PATH exec nsenter -t {p.pid} -m -n -r -w -- "$@"\n')
     os.chmod(f"{STATE}/on-{host}", 0o755)
@@ -361,19 +357,25 @@ def show():
         print(fairlead(host, "status", ok=False).stdout)
 
 
+def running():
+    """Who runs on the hosts."""
+    return [int(pid) for host in HOSTS for pid in run(["ip", "netns", "pids", ns(host)], ok=False).stdout.split()]
+
+
+def end(sig):
+    for pid in running():
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass
+
+
 def down():
+    end(signal.SIGTERM)
     try:
-        pids = [int(p) for p in open(f"{STATE}/pids")]
-    except FileNotFoundError:
-        pids = []
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            try:
-                os.killpg(pid, sig)
-            except ProcessLookupError:
-                pass
-        if sig == signal.SIGTERM and pids:
-            time.sleep(1.5)
+        wait("all programs end", 3, lambda: not running())
+    except Failure:
+        end(signal.SIGKILL)
     for host in HOSTS:
         run(["ip", "netns", "del", ns(host)], ok=False)
     shutil.rmtree(STATE, ignore_errors=True)

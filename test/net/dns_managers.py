@@ -304,10 +304,10 @@ def background(lab, name, line):
 
 def end_of(lab, *names):
     for name in names:
-        try:
-            os.kill(int(open(lab.path(f'{name}.pid')).read()), signal.SIGTERM)
-        except (ProcessLookupError, FileNotFoundError):
-            pass
+        file = lab.path(f'{name}.pid')
+        pid = int(open(file).read()) if os.path.exists(file) else 0
+        if any(pid in pids(ns) for ns in lab.namespaces):
+            send(pid, signal.SIGTERM)
 
 
 def within(lab, line):

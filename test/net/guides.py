@@ -16,7 +16,7 @@ small stand-ins there (test/packages tries the units under a real systemd).
 import glob, json, os, re, shutil, signal, sqlite3, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, run_tests, self_signed, test, wait_until
+from netlab import BUILD, PEERS, Failure, Lab, check, command, key_pair, peer, pids, run_tests, self_signed, send, test, wait_until
 import oidc
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
@@ -218,11 +218,9 @@ exec sleep infinity'''
                 self.values[name] = out.strip().splitlines()[-1]
 
     def close(self):
-        for path in glob.glob(f'{self.dir}/*/run/*.pid'):
-            try:
-                os.kill(int(open(path).read()), signal.SIGTERM)
-            except (ValueError, ProcessLookupError):
-                pass
+        for ns in self.lab.namespaces:
+            for pid in pids(ns):
+                send(pid, signal.SIGTERM)
         self.lab.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -88,6 +88,11 @@ def descendants(pid):
     return [int(c) for c in found] + [g for c in found for g in descendants(c)]
 
 
+def pids(ns):
+    """Who runs in a namespace. A number from a file may be another's by now; these are not."""
+    return [int(pid) for pid in command(['ip', 'netns', 'pids', ns], ok=False).stdout.split()]
+
+
 def send(pid, signo):
     """A signal, to a process that may be gone by now."""
     try:

@@ -6,7 +6,7 @@ measured at the receiver. A direct path that dies is left within 5 seconds in ea
 import sys
 
 from streams import *
-from netlab import run_tests, test
+from netlab import pids, run_tests, said_of, test
 
 
 @test('all nodes join and find direct paths')
@@ -54,8 +54,7 @@ def control_away(lab):
 @test('a node that slept for a while goes on where it was')
 def sleep_wake(lab):
     direct(lab, *PAIRS)
-    pids = command(['ip', 'netns', 'pids', lab.hosts['ours']]).stdout.split()
-    daemons = [p for p in pids if 'fairleadd' in open(f'/proc/{p}/comm').read()]
+    daemons = [str(p) for p in pids(lab.hosts['ours']) if 'fairleadd' in said_of(p, 'comm')]
     command(['kill', '-STOP'] + daemons)
     time.sleep(12)
     command(['kill', '-CONT'] + daemons)

@@ -56,8 +56,8 @@ table inet lab {
     def close(self):
         for ns in self.namespaces:
             # A successor is nobody's child here.
-            for pid in command(['ip', 'netns', 'pids', ns], ok=False).stdout.split():
-                os.kill(int(pid), signal.SIGTERM)
+            for pid in pids(ns):
+                send(pid, signal.SIGTERM)
             subprocess.run(['rm', '-rf', f'/etc/netns/{ns}'])
         super().close()
         subprocess.run(['rm', '-rf', self.dir])

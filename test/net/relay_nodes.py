@@ -80,9 +80,8 @@ def successor(lab):
     check(refused == 0, f'{refused} of 60 requests found nobody')
     check(lab.get('a', '/debug/').splitlines()[1] == before, 'the key is the same')
     wait_until(lambda: lab.metric('a', 'clients') == 2, 'the nodes came back', 15)
-    pid = command(['ip', 'netns', 'pids', lab.ns['a']]).stdout.split()
-    for p in pid:
-        os.kill(int(p), signal.SIGTERM)
+    for pid in pids(lab.ns['a']):
+        send(pid, signal.SIGTERM)
 
 
 if __name__ == '__main__':
