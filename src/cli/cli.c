@@ -72,12 +72,15 @@ int cli_main(int argc, char **argv)
 		.err = stderr,
 		.color = has_color(),
 	};
-	struct cmd commands[ARRAY_LEN(all) + 1] = { 0 };
+	struct cmd commands[ARRAY_LEN(all) + 2] = { 0 };
 	int taken = global_options(&cli, argc - 1, argv + 1);
 	int status;
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		commands[i] = *all[i];
+	commands[ARRAY_LEN(all)] = node_version_cmd;
+	commands[ARRAY_LEN(all)].name = "--version";
+	commands[ARRAY_LEN(all)].flags |= CMD_HIDDEN;
 	if (taken < 0) {
 		status = cmd_misuse(&cli, "--socket takes a path");
 	} else if (argc > 1 && strcmp(argv[1], "__complete") == 0) {
