@@ -557,6 +557,11 @@ static void on_logged_out(void *arg, int r)
 {
 	struct logout *l = arg;
 
+	if (r == ERR_BADSTATE) { /* another profile is in force by now */
+		l->done(l->arg, r);
+		free(l);
+		return;
+	}
 	l->r = r;
 	ev_defer(l->n->ev, &l->finish);
 }

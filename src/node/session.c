@@ -270,11 +270,20 @@ int session_new(const struct session_cfg *cfg, struct session **ret)
 	return 0;
 }
 
+static void logout_over(struct session *s, int r)
+{
+	void (*done)(void *arg, int r) = TAKE(s->logout_done);
+
+	if (done)
+		done(s->logout_arg, r);
+}
+
 static void stop(struct session *s)
 {
 	ev_timer_stop(loop(s), &s->retry);
 	session_poll_stop(s);
 	ctl_cancel(TAKE(s->reg));
+	logout_over(s, ERR_BADSTATE);
 }
 
 void session_free(struct session *s)
@@ -324,7 +333,7 @@ static void on_logged_out(void *owner, int r, unsigned status, struct span body,
 	(void)retry;
 	s->reg = NULL;
 	set_state(s, SESSION_LOGGED_OUT, NULL);
-	s->logout_done(s->logout_arg, r < 0 ? r : status == 200 ? 0 : ERR_DENIED);
+	logout_over(s, r < 0 ? r : status == 200 ? 0 : ERR_DENIED);
 }
 
 void session_put_expiry(struct session *s, wall at, struct buf *ret)

@@ -87,7 +87,10 @@ enum session_login { SESSION_WITH_KEY, SESSION_FRESH_KEY };
 void session_start(struct session *s, enum session_login how);
 /* Keeps the map, asks for nothing, until session_start. */
 void session_pause(struct session *s);
-/* done once: 0, or why the coordinator may not have heard. */
+/*
+ * done once: 0, or why the coordinator may not have heard.
+ *   ERR_BADSTATE	the session was told something else meanwhile, or is freed
+ */
 void session_logout(struct session *s, void (*done)(void *arg, int r), void *arg);
 
 /* The body of a registration that asks for our key to end then. */

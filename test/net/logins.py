@@ -81,6 +81,23 @@ def bare(lab):
     check(state(lab) == 'Running' and lab.fairlead(US, 'get', 'hostname').stdout == 'ours\n', 'as before')
 
 
+@test('a logout that waits for a coordinator that is away is answered when the node goes down meanwhile')
+def logout_meanwhile(lab):
+    log = lab.path('logout.log')
+    os.killpg(lab.server.pid, signal.SIGSTOP)
+    try:
+        p = lab.start(lab.hosts[US], [tailnet.program('fairlead'), f'--socket={lab.path(US, "sock")}', 'logout'], log=log)
+        time.sleep(1)
+        check(p.poll() is None, 'it waits')
+        lab.fairlead(US, 'down')
+        wait_until(lambda: p.poll() is not None, 'logout is answered', 30)
+        check(p.returncode == 1, open(log).read())
+    finally:
+        os.killpg(lab.server.pid, signal.SIGCONT)
+    # the coordinator reads it after all: that login is over
+    lab.fairlead(US, 'up', '--force-reauth', f'--auth-key={lab.reusable}', '--accept-dns=false', f'--login-server={tailnet.CONTROL}', f'--hostname={US}', '--timeout=60s')
+
+
 @test('names, addresses and paths are shown')
 def shown(lab):
     peer = lab.status('stock')['Self']['TailscaleIPs'][0]
