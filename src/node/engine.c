@@ -10,7 +10,12 @@
 #include "node/peerapi.h"
 #include "platform/self.h"
 
-enum { PLAN_DELAY_US = 20000, TRIM_FIRST_US = 20000000, TRIM_US = 600 * 1000000 };
+enum {
+	PLAN_DELAY_US = 20000,
+	OPEN_DELAY_US = 500000, /* from looking a resolver up until asking it */
+	TRIM_FIRST_US = 20000000,
+	TRIM_US = 600 * 1000000,
+};
 
 /* ---- what the mesh tells ---- */
 
@@ -251,6 +256,7 @@ static void await_port(struct engine *e)
 		mesh_restun(e->mesh);
 		start_names(e);
 		engine_names(e);
+		ev_timer_after(e->n->ev, &e->open, OPEN_DELAY_US);
 	}
 	ev_timer_after(e->n->ev, &e->plan, PLAN_DELAY_US);
 }
@@ -292,6 +298,12 @@ void engine_planned(void *arg)
 static void on_exit_choice(struct ev_defer *d)
 {
 	engine_choose_exit(CONTAINER_OF(d, struct engine, exit));
+}
+
+static void on_open(struct ev_timer *t, mono now)
+{
+	(void)now;
+	engine_open_exit(CONTAINER_OF(t, struct engine, open));
 }
 
 static void on_trim(struct ev_timer *t, mono now)
@@ -362,6 +374,7 @@ static void engine_free(struct engine *e)
 	ev_timer_stop(e->n->ev, &e->host);
 	ev_defer_stop(&e->exit);
 	ev_timer_stop(e->n->ev, &e->trim);
+	ev_timer_stop(e->n->ev, &e->open);
 	for (size_t i = 0; i < ENGINE_PINGS_MAX; i++) {
 		struct engine_pong out = { .ip = e->pings[i].ip, .err = "stopped" };
 
@@ -399,6 +412,7 @@ int engine_start(struct node *n)
 	e->host.fn = on_host;
 	e->exit.fn = on_exit_choice;
 	e->trim.fn = on_trim;
+	e->open.fn = on_open;
 	ev_timer_after(n->ev, &e->trim, TRIM_FIRST_US);
 	r = start_mesh(e);
 	if (r < 0) {

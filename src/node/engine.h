@@ -35,10 +35,12 @@ struct engine {
 	struct ev_defer exit; /* the exit node is to be chosen anew */
 	struct ev_timer host; /* the host's network is to be looked at */
 	struct ev_timer trim; /* memory of the start is let go */
+	struct ev_timer open; /* the exit node may be used */
 	int bad_relay;        /* which said so last: */
 	char relay_error[160];
 	bool live;
-	bool bound; /* the tunnel's sockets have their port */
+	bool bound;     /* the tunnel's sockets have their port */
+	bool exit_open; /* the exit node may be used; see engine_open_exit */
 	uint64_t last_token;
 	struct engine_ping pings[ENGINE_PINGS_MAX];
 	struct mesh_endpoint endpoints[MESH_ENDPOINTS_MAX];
@@ -64,6 +66,12 @@ void engine_relay_metrics(const struct engine *e, struct buf *out);
 void engine_choose_exit(struct engine *e);
 /* Our resolver and the host's, as they should be. */
 void engine_names(struct engine *e);
+/*
+ * Traffic may leave at the exit node from now on. Not before the host's resolver was told
+ * of ours, and those who looked it up just before have asked: the one of before would be
+ * asked for private names through it.
+ */
+void engine_open_exit(struct engine *e);
 /* The engine: the last plan has been carried out. */
 void engine_planned(void *arg);
 /* The host's addresses, routes and firewall as they should be. */

@@ -126,7 +126,7 @@ static size_t allowed_of(struct engine *e, const struct tc_node *n, struct prefi
 {
 	const struct prefs *p = node_prefs(e->n);
 	const struct js_prefixes *all = tc_node_allowed_ips(n);
-	bool exit = is_chosen_exit(p, n);
+	bool exit = e->exit_open && is_chosen_exit(p, n);
 	size_t count = 0;
 
 	for (size_t i = 0; i < all->n && count < max; i++) {
@@ -347,6 +347,16 @@ static bool caps_changed(const struct netmap_delta *d)
 		    d->peers.v[i].mask & (TC_CHANGED_CAP_MAP | TC_CHANGED_ADDRESSES))
 			return true;
 	return false;
+}
+
+void engine_open_exit(struct engine *e)
+{
+	const struct netmap *m = node_map(e->n);
+
+	e->exit_open = true;
+	for (struct netmap_peer *p = m ? netmap_first(m) : NULL; p; p = netmap_next(m, p))
+		if (is_chosen_exit(node_prefs(e->n), p->node))
+			set_peer(e, p->node);
 }
 
 void engine_map(struct engine *e, const struct netmap_delta *d)
