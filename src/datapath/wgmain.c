@@ -178,8 +178,8 @@ static int open_tun(const char *ifname, struct tun **ret)
 	const char *advice = tun_advice(r);
 
 	if (r < 0)
-		return log_ret(r, "cannot create the interface %s%s%s", ifname,
-		               *advice ? ": " : "", advice);
+		return log_ret(r, "cannot create the interface %s%s%s", ifname, *advice ? ": " : "",
+		               advice);
 	return fd >= 0 ? 0 : tun_set_mtu(*ret, WG_MTU_DEFAULT);
 }
 
@@ -231,18 +231,8 @@ static int give_rights_away(void)
 		"socket",           "stat",     "newfstatat",  "statx",       "sysinfo",
 		"unlink",           "unlinkat", "wait4",       NULL,
 	};
-	int r = caps_no_dump();
 
-	if (r == 0)
-		r = caps_keep(keep, ARRAY_LEN(keep));
-	if (r == 0)
-		r = caps_no_new_privs();
-	if (r == 0)
-		r = caps_seccomp(calls, CAPS_REFUSE);
-	/* A container may have no filters to give; the rest holds. */
-	if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL)
-		return 0;
-	return r;
+	return caps_keep_few(keep, ARRAY_LEN(keep), calls);
 }
 
 static void read_disabled(struct datapath_cfg *cfg)

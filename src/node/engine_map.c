@@ -335,9 +335,6 @@ static void set_port(struct engine *e, const struct netmap *m)
 
 	if (r < 0)
 		(void)log_ret(r, "the UDP port stays as it is");
-	else
-		/* Firewall and routes name it. */
-		ev_timer_after(e->n->ev, &e->plan, 0);
 }
 
 static bool caps_changed(const struct netmap_delta *d)

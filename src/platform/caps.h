@@ -76,6 +76,8 @@ NODISCARD int caps_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
  *   -errno		-EOPNOTSUPP: the kernel has no seccomp
  */
 NODISCARD int caps_seccomp(const char *const *names, enum caps_refusal refusal);
+/* For a process that keeps its user: no core files, these capabilities, these calls. -errno */
+NODISCARD int caps_keep_few(const int *keep, size_t n, const char *const *calls);
 
 /* Memory, time, threads, signals, epoll, reading and writing; ends with NULL. */
 extern const char *const caps_base_calls[];

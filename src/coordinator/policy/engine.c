@@ -195,6 +195,13 @@ bool pnode_has_tag(const struct pol_node *n, struct span tag)
 	return false;
 }
 
+static bool is_users(const struct pol_engine *e, uint32_t id, const struct pol_node *n)
+{
+	const struct user_ids *users = &e->sels[id].users;
+
+	return n->n_tags == 0 && n->user && sorted_has(users->v, users->n, n->user);
+}
+
 bool sel_names(const struct pol_engine *e, uint32_t id, const struct pol_node *n)
 {
 	const struct sel *s = engine_sel(e, id);
@@ -205,15 +212,13 @@ bool sel_names(const struct pol_engine *e, uint32_t id, const struct pol_node *n
 	case SEL_USER:
 	case SEL_DOMAIN:
 	case SEL_GROUP:
-		return n->n_tags == 0 && n->user &&
-		       sorted_has(e->sels[id].users.v, e->sels[id].users.n, n->user);
+		return is_users(e, id, n);
 	case SEL_AUTO:
 		if (s->autogroup == AG_TAGGED)
 			return n->n_tags > 0;
 		if (s->autogroup == AG_MEMBER)
 			return n->n_tags == 0 && n->user;
-		return n->n_tags == 0 && n->user &&
-		       sorted_has(e->sels[id].users.v, e->sels[id].users.n, n->user);
+		return is_users(e, id, n);
 	case SEL_ALL:
 	case SEL_LITERAL:
 	case SEL_SERVICE:

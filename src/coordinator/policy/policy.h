@@ -39,10 +39,10 @@ bool policy_randomize_client_port(const struct policy *p);
 struct buf;
 bool policy_derp_map(const struct policy *p, struct buf *out);
 
+/* What is wrong with the file goes to standard error. */
+NODISCARD int policy_check_file(const char *path);
 /*
  * `fairlead-coordinator policy ...`: check FILE, compile --case FILE, without a server.
  * argv[0] is "policy". An exit status.
  */
-/* What is wrong with the file goes to standard error. */
-NODISCARD int policy_check_file(const char *path);
 int policy_cmd_main(int argc, char **argv);
